@@ -1,0 +1,61 @@
+"""Start of every worker process: `python -E -s <this folder> ROLE REQUEST_FD REPLY_FD`.
+
+It runs in the kernel's own interpreter (standard library, numpy, jax) and never imports cairn. One role per
+process: `candidate` holds an untrusted variant; `oracle` holds the frozen reference; `compiler` holds the real
+TPU compiler and sees only serialised programs. Requests come and replies go over the two descriptors; stdout and
+stderr are a log that nobody believes.
+
+The one broad `except` of the project is here: whatever a request raises becomes an error reply.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any, BinaryIO
+
+import wire  # type: ignore[import-not-found]  # this folder is sys.path[0]
+
+_ROLES = {"candidate", "oracle", "compiler"}
+_MAX_REQUEST_BYTES = 8 * 1024**3
+
+
+def main() -> int:
+    """Answer requests until the judge closes the pipe."""
+    role, request_fd, reply_fd = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    if role not in _ROLES:
+        print(f"unknown role {role!r}", file=sys.stderr)
+        return 2
+    with os.fdopen(request_fd, "rb") as requests, os.fdopen(reply_fd, "wb") as replies:
+        serve(importlib.import_module(role), requests, replies)
+    return 0
+
+
+def serve(role: Any, requests: BinaryIO, replies: BinaryIO) -> None:
+    """One request, one reply, in order. `role.handle(header, blobs)` gives a header and blobs back."""
+    while True:
+        try:
+            header, blobs = wire.read_frame(requests, _MAX_REQUEST_BYTES)
+        except EOFError:
+            return
+        try:
+            reply, reply_blobs = role.handle(header, blobs)
+        except Exception as error:  # a kernel may raise anything; it is a result, not a crash
+            reply, reply_blobs = describe(error), []
+        wire.write_frame(replies, reply, reply_blobs)
+
+
+def describe(error: Exception) -> dict[str, Any]:
+    """Turn an exception into the `error` part of a reply; texts are bounded."""
+    trace = "".join(traceback.format_exception(error))
+    return {
+        "error": {
+            "type": type(error).__name__,
+            "message": str(error)[:20_000],
+            "traceback": trace[-20_000:],
+        }
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

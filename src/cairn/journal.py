@@ -58,9 +58,7 @@ class Journal:
                 hint="restore the file from a copy; a journal is only ever appended to",
             ) from error
         if not isinstance(record, dict):
-            raise BadInput(
-                f"expected a JSON object, got {type(record).__name__}", path=self.path, line=number
-            )
+            raise BadInput(f"expected a JSON object, got {type(record).__name__}", path=self.path, line=number)
         return record
 
     def append(self, record: dict[str, Any]) -> None:

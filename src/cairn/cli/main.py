@@ -1,0 +1,83 @@
+"""The `cairn` command: subcommands are imported only when called, errors become exit codes here and only here."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from cairn import __version__
+from cairn.errors import CairnError
+
+# command -> the line that `cairn --help` shows; the module cairn.cli.<command> is not imported for it
+COMMANDS = {
+    "climb": "Run attempts on a kernel until one is faster; resumable.",
+    "doctor": "Say what works on this machine, and how to get the rest.",
+    "judge": "Judge one variant: correctness, compilation, predicted cost, physics.",
+    "learnings": "Read and extend AGENT.md, the numbered learnings.",
+    "retro": "Gather what a retrospective needs.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"cairn.cli.{name}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from cairn.settings import did_you_mean
+
+            hint = did_you_mean(args[0], list(COMMANDS))
+            raise click.UsageError(f"no such command `{args[0]}`" + (f"; {hint}" if hint else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=(
+        "Exit codes: 0 done, 1 measured and not good, 2 usage, 65 bad input file, "
+        "69 something missing, 75 try again."
+    ),
+)
+@click.version_option(__version__, prog_name="cairn", message="%(prog)s %(version)s")
+def cairn() -> None:
+    """Make accelerator kernels faster with a coding assistant, unattended, and keep what was learned.
+
+    Start with `cairn doctor`, then `cairn climb kernels/gdn --target tpu-v5p --attempts 6`.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its code."""
+    try:
+        result = cairn.main(args=list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        click.echo("cairn: interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except CairnError as error:
+        click.echo(f"cairn: {error}", err=True)
+        if error.hint:
+            click.echo(f"  fix: {error.hint}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(result if isinstance(result, int) else 0)

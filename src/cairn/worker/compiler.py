@@ -1,0 +1,101 @@
+"""Role `compiler`: the real TPU compiler behind a pipe, without a TPU.
+
+It sees serialised programs (`jax.export`), never a variant's Python, so the place where cost is obtained runs no
+code of the kernel's author. What it does not protect against: a program that makes the compiler itself abort,
+hang or eat memory; the lab therefore keeps this process killable and starts it again.
+
+Operands are not pinned to HBM. XLA may park one in on-chip memory and fetch it before the kernel; those copies
+stand in the scheduled program and the lab charges them (`operands: neighbours charged`).
+
+The parent sets the environment before the start (dump flags are read once, when libtpu is loaded) and collects
+the dumps from disk.
+"""
+
+import importlib.metadata
+import time
+from typing import Any
+
+import jax
+from jax import export
+from jax.experimental import topologies
+from jax.sharding import SingleDeviceSharding
+
+_TOPOLOGIES = {
+    "tpu-v4": "v4:2x2x1",
+    "tpu-v5e": "v5e:2x2",
+    "tpu-v5p": "v5p:2x2x1",
+    "tpu-v6e": "v6e:2x2",
+    "tpu7x": "tpu7x:2x2x1",
+}
+_MEMORY_FIELDS = (
+    "argument_size_in_bytes",
+    "output_size_in_bytes",
+    "temp_size_in_bytes",
+    "alias_size_in_bytes",
+    "generated_code_size_in_bytes",
+)
+_devices: dict[str, Any] = {}
+
+
+def handle(header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    """Answer one request: `{"op": "versions"}` or `{"op": "compile", "target": ...}` with one blob.
+
+    Raises:
+        KeyError: the target is unknown.
+        ValueError: the operation is unknown or the blob is missing.
+        Exception: whatever the compiler raises; the worker's entry turns it into an error reply.
+    """
+    if header["op"] == "versions":
+        return {"versions": versions(), "targets": sorted(_TOPOLOGIES)}, []
+    if header["op"] == "compile" and len(blobs) == 1:
+        return compile_export(bytearray(blobs[0]), header["target"]), []
+    raise ValueError(f"no such request: {header['op']!r} with {len(blobs)} blobs")
+
+
+def compile_export(exported: bytearray, target: str) -> dict[str, Any]:
+    """Compile a serialised program for one generation; sizes in bytes, durations in seconds."""
+    device = _device(target)
+    program = export.deserialize(exported)
+    on_device = SingleDeviceSharding(device)
+    arguments = [jax.ShapeDtypeStruct(aval.shape, aval.dtype, sharding=on_device) for aval in program.in_avals]
+    started = time.monotonic()
+    # keep_unused: the compiled program has the parameters of the function that was exported, in its order.
+    lowered = jax.jit(program.call, keep_unused=True).trace(*arguments).lower(lowering_platforms=("tpu",))
+    lowered_s = time.monotonic() - started
+    compiled = lowered.compile()
+    return {
+        "seconds": {"lower": lowered_s, "compile": time.monotonic() - started - lowered_s},
+        "memory": _memory(compiled.memory_analysis()),
+        "cost": _numbers(compiled.cost_analysis()),
+        "parameters": len(program.in_avals),
+        "operands": "neighbours charged",
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of what decides the schedule; None for a distribution that is not installed."""
+    return {name: _version(name) for name in ("jax", "jaxlib", "libtpu")}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _device(target: str) -> Any:
+    if target not in _devices:
+        topology = topologies.get_topology_desc(platform="tpu", topology_name=_TOPOLOGIES[target])
+        _devices[target] = topology.devices[0]
+    return _devices[target]
+
+
+def _memory(analysis: Any) -> dict[str, int]:
+    return {name: int(getattr(analysis, name)) for name in _MEMORY_FIELDS if hasattr(analysis, name)}
+
+
+def _numbers(analysis: Any) -> dict[str, float]:
+    """XLA's own cost properties; for a Pallas call they hold only what its author declared."""
+    return {str(key): float(value) for key, value in (analysis or {}).items() if isinstance(value, int | float)}

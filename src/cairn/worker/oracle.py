@@ -1,0 +1,65 @@
+"""The oracle: runs the problem's frozen reference in float64. Trusted, and never in one process with a variant."""
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from arrays import pack  # type: ignore[import-not-found]
+
+Reply = tuple[dict[str, Any], list[bytes]]
+_state: dict[str, Any] = {}
+
+
+def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    """Answer `load`, `cost` or `draw`."""
+    del blobs
+    return {"load": _load, "cost": _cost, "draw": _draw}[header["op"]](header)
+
+
+def _load(header: dict[str, Any]) -> Reply:
+    """Import the reference from its path and say what it offers."""
+    path = Path(header["path"])
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location("reference", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["reference"] = module
+    spec.loader.exec_module(module)
+    missing = [name for name in ("make_inputs", "reference", "cost") if not callable(getattr(module, name, None))]
+    if missing:
+        raise AttributeError(f"{path.name} lacks {', '.join(missing)}")
+    _state["module"] = module
+    return {"has_properties": hasattr(module, "properties")}, []
+
+
+def _cost(header: dict[str, Any]) -> Reply:
+    """Least operations and bytes of a shape, and those of the stated good form where the reference has one."""
+    module = _state["module"]
+    flops, bytes_ = module.cost(header["shape"])
+    target = getattr(module, "target_cost", module.cost)(header["shape"])
+    return {
+        "flops": int(flops),
+        "bytes": int(bytes_),
+        "target_flops": int(target[0]),
+        "target_bytes": int(target[1]),
+    }, []
+
+
+def _draw(header: dict[str, Any]) -> Reply:
+    """Inputs for a seed, shape and family, and what a kernel must answer to them, in float64."""
+    module = _state["module"]
+    inputs = module.make_inputs(header["seed"], dict(header["shape"]), family=header["family"])
+    truth = module.reference(*inputs)
+    truth = truth if isinstance(truth, tuple) else (truth,)
+    for index, array in enumerate(truth):
+        if np.asarray(array).dtype != np.float64:
+            raise TypeError(f"output {index} of the reference is {np.asarray(array).dtype}, not float64")
+        if not np.isfinite(array).all():
+            raise FloatingPointError(f"output {index} of the reference is not finite")
+    input_specs, input_blobs = pack(inputs)
+    truth_specs, truth_blobs = pack(truth)
+    return {"inputs": input_specs, "truth": truth_specs}, [*input_blobs, *truth_blobs]

@@ -23,9 +23,10 @@ def make_inputs(seed: int, shape: dict[str, int], family: str = "normal") -> tup
     """Draw (q, k, v, g, beta); queries and keys have unit length, as after the model's L2 norm.
 
     `normal`: independent keys, half-lives from two to a few hundred tokens, every strength of correction.
-    `correlated`: all keys of a sequence share a direction (rho = 0.9), beta about 0.99, almost no forgetting. Trained
-    models do this; the triangular system of a chunk then has a norm near its length, which breaks series expansions.
-    `strong_decay`: g down to -50 a token and beta exactly 0 and 1; exp(-sum g) overflows where it is formed at all.
+    `correlated`: all keys of a sequence share a direction (rho = 0.9), beta about 0.99, almost no forgetting.
+    Trained models come close; a chunk's triangular system then has a norm near its length, which breaks series
+    expansions that look perfect on independent keys.
+    `strong_decay`: g down to -50 a token, beta exactly 0 and 1; exp(-sum g) overflows wherever it is formed.
     """
     B, T, H, K, V = (shape[axis] for axis in "BTHKV")
     rng = np.random.default_rng(seed)
@@ -69,8 +70,9 @@ def reference(q, k, v, g, beta) -> tuple[np.ndarray, ...]:
 def cost(shape: dict[str, int]) -> tuple[int, int]:
     """(flops, bytes) that no algorithm can beat: 6KV per token and head, every array moved once.
 
-    6KV is the limit of the chunked form for a short chunk (read for the correction, read for the output, write), one
-    KV less than the plain recurrence spends.
+    6KV is the limit of the chunked form for a short chunk: a read for the correction, a read for the output and a
+    write, one KV less than the plain recurrence spends. An array that fits on the chip may never leave it, so the
+    bytes bound only shapes whose inputs are larger than on-chip memory.
     """
     B, T, H, K, V = (shape[axis] for axis in "BTHKV")
     return B * T * H * 6 * K * V, _bytes_moved_once(shape)
@@ -79,8 +81,8 @@ def cost(shape: dict[str, int]) -> tuple[int, int]:
 def target_cost(shape: dict[str, int]) -> tuple[int, int]:
     """(flops, bytes) of a good chunked kernel: chunk 64, standard form, triangular inverse by true-size blocks.
 
-    Per token and head 2C(3K + 2V) + 6KV, plus the inverse: doubling 16-row diagonal blocks up to C costs 2,560 a token
-    at C = 64. It is a goal, not a law: a shorter form or a causal skip may beat it.
+    Per token and head 2C(3K + 2V) + 6KV, plus the inverse: doubling 16-row diagonal blocks up to C costs 2,560 a
+    token at C = 64. It is a goal, not a law: a shorter form or a causal skip may beat it.
     """
     B, T, H, K, V = (shape[axis] for axis in "BTHKV")
     inverse = 2_560

@@ -1,9 +1,9 @@
 """Gated DeltaNet forward in plain JAX: what a good engineer writes before reaching for Pallas.
 
-All work that needs no state (the triangular solves and the two products with the inverse) is done for every chunk at
-once in large batched matmuls; a scan then carries the state over the chunks. The triangular system is solved by
+All work that needs no state (the triangular solves and the two products with the inverse) is done for every chunk
+at once in large batched matmuls; a scan then carries the state over the chunks. The triangular system is solved by
 substitution, which keeps its accuracy when keys are correlated. Matmuls take bfloat16 operands and accumulate in
-float32, the usual choice on this hardware, except for the triangular solve, which stays in float32.
+float32, the usual choice on this hardware; the triangular solve stays in float32.
 """
 
 import dataclasses

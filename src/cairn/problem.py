@@ -19,6 +19,7 @@ from cairn.settings import Source, did_you_mean
 Shape = dict[str, int]
 # rms(error) / rms(truth) below which nobody is asked to go: one unit in the last place of the output's type
 _DEFAULT_FLOOR = {"bfloat16": 4.0e-3, "float16": 5.0e-4, "float32": 1.0e-5}
+OUTPUT_TYPES = ("bfloat16", "float16", "float32", "int8", "int16", "int32", "uint8", "uint16", "uint32", "bool")
 _IGNORED_PARTS = {"__pycache__", ".ipynb_checkpoints"}
 
 
@@ -56,8 +57,8 @@ class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str = ""
     reference: str = "reference.py"
     start: str | None = None
-    editable: list[str] = ["variants/*.py"]
-    families: list[str] = ["normal"]
+    editable: tuple[str, ...] = ("variants/*.py",)
+    families: tuple[str, ...] = ("normal",)
     precision: str = ""
     tolerance: Tolerance = Tolerance()
     tunables: dict[str, Tunables] = {}
@@ -73,7 +74,7 @@ class Problem:
     title: str
     reference: Path
     baseline: str
-    start: str
+    start: str | None
     editable: tuple[str, ...]
     outputs: Mapping[str, str]
     shapes: Shapes
@@ -102,9 +103,13 @@ class Problem:
         raise UsageError(f"problem `{self.name}` has no variant `{name}`", hint=hint)
 
     def is_editable(self, relative: str) -> bool:
-        """Whether a climb may change this file; the path is relative to the problem's folder."""
-        parts = Path(relative).parts
-        return ".." not in parts and any(fnmatch(relative, pattern) for pattern in self.editable)
+        """Whether a climb may change this file; the path is relative to the problem's folder.
+
+        The baseline never may: it sets the tolerance and is what every claim is compared with.
+        """
+        if ".." in Path(relative).parts or relative == f"variants/{self.baseline}.py":
+            return False
+        return any(fnmatch(relative, pattern) for pattern in self.editable)
 
     def frozen_files(self) -> list[Path]:
         """Every file of the folder that a climb may not change, sorted."""
@@ -117,10 +122,9 @@ class Problem:
         ]
 
     def frozen_hash(self) -> str:
-        """One hash over names and contents of the frozen files and of the baseline, which sets the tolerance."""
-        files = {*self.frozen_files(), self.variant(self.baseline)}
+        """One hash over names and contents of the frozen files."""
         digest = hashlib.sha256()
-        for path in sorted(files):
+        for path in self.frozen_files():
             digest.update(path.relative_to(self.folder).as_posix().encode() + b"\0")
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
@@ -146,11 +150,11 @@ def load_problem(path: Path) -> Problem:
         title=keys.title or keys.name,
         reference=(folder / keys.reference).resolve(),
         baseline=keys.baseline,
-        start=keys.start or keys.baseline,
-        editable=tuple(keys.editable),
+        start=keys.start,
+        editable=keys.editable,
         outputs=keys.outputs,
         shapes=keys.shapes,
-        families=tuple(keys.families),
+        families=keys.families,
         precision=keys.precision,
         tolerance=keys.tolerance,
         tunables=keys.tunables,
@@ -168,17 +172,30 @@ def _check(source: Source, keys: _Keys, folder: Path) -> None:
         raise source.error(
             f"`{keys.reference}` does not exist", "reference", hint="write it: see kernels/README.md"
         )
+    _check_variants(source, keys, folder)
+    _check_lists(source, keys)
+    _check_shapes(source, keys)
+    _check_tunables(source, keys, folder)
+
+
+def _check_variants(source: Source, keys: _Keys, folder: Path) -> None:
     for key, name in (("baseline", keys.baseline), ("start", keys.start)):
         if name is not None and not (folder / "variants" / f"{name}.py").is_file():
             raise source.error(f"there is no variants/{name}.py", key, hint="name a variant that exists")
+    if keys.start == keys.baseline:
+        raise source.error("the baseline is frozen, so a climb cannot start there", "start", hint="copy it first")
+
+
+def _check_lists(source: Source, keys: _Keys) -> None:
+    for name, dtype in keys.outputs.items():
+        if dtype not in OUTPUT_TYPES:
+            raise source.error(f"`{dtype}` cannot be compared", "outputs", name, hint=", ".join(OUTPUT_TYPES))
     for key, values in (("outputs", keys.outputs), ("families", keys.families), ("editable", keys.editable)):
         if not values:
             raise source.error("must not be empty", key)
     for pattern in keys.editable:
         if pattern.startswith("/") or ".." in Path(pattern).parts:
             raise source.error(f"`{pattern}` leaves the problem's folder", "editable")
-    _check_shapes(source, keys)
-    _check_tunables(source, keys, folder)
 
 
 def _check_shapes(source: Source, keys: _Keys) -> None:

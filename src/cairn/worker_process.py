@@ -11,6 +11,7 @@ Not stopped here: reading files of the machine and opening sockets. That needs t
 import contextlib
 import os
 import resource
+import secrets
 import select
 import shutil
 import subprocess
@@ -118,7 +119,8 @@ class WorkerProcess:
         watch = _Watch(time.monotonic() + timeout_s, self._child, self._limits.memory_bytes)
         self._requests.watch = self._replies.watch = watch
         try:
-            wire.write_frame(cast(BinaryIO, self._requests), header, blobs)
+            request_id = secrets.token_hex(8)
+            wire.write_frame(cast(BinaryIO, self._requests), {**header, "id": request_id}, blobs)
             reply, reply_blobs = wire.read_frame(cast(BinaryIO, self._replies), self._limits.reply_bytes)
         except WorkerFailure:
             self.close()
@@ -129,6 +131,9 @@ class WorkerProcess:
             failure = self._ended() if str(error).startswith("the pipe closed") else None
             self.close()
             raise failure or WorkerFailure("garbled", str(error)) from error
+        if reply.get("id") != request_id:
+            self.close()
+            raise WorkerFailure("garbled", "a reply to nothing that was asked")
         if "error" in reply:
             error_text = {key: str(value) for key, value in dict(reply["error"]).items()}
             message = error_text.get("message", "")

@@ -40,9 +40,9 @@ def serve(role: Any, requests: BinaryIO, replies: BinaryIO) -> None:
             return
         try:
             reply, reply_blobs = role.handle(header, blobs)
-        except Exception as error:  # a kernel may raise anything; it is a result, not a crash
+        except Exception as error:  # noqa: BLE001  # a kernel may raise anything; that is a result
             reply, reply_blobs = describe(error), []
-        wire.write_frame(replies, reply, reply_blobs)
+        wire.write_frame(replies, {**reply, "id": header.get("id")}, reply_blobs)
 
 
 def describe(error: Exception) -> dict[str, Any]:

@@ -14,9 +14,9 @@ _state: dict[str, Any] = {}
 
 
 def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    """Answer `load`, `cost` or `draw`."""
+    """Answer `load`, `specs`, `cost` or `draw`."""
     del blobs
-    return {"load": _load, "cost": _cost, "draw": _draw}[header["op"]](header)
+    return {"load": _load, "specs": _specs, "cost": _cost, "draw": _draw}[header["op"]](header)
 
 
 def _load(header: dict[str, Any]) -> Reply:
@@ -47,6 +47,18 @@ def _cost(header: dict[str, Any]) -> Reply:
         "target_flops": int(target[0]),
         "target_bytes": int(target[1]),
     }, []
+
+
+def _specs(header: dict[str, Any]) -> Reply:
+    """Shapes and types of the inputs. A reference without `input_specs` has to make the arrays to tell."""
+    module = _state["module"]
+    shape = dict(header["shape"])
+    if hasattr(module, "input_specs"):
+        specs = [{"shape": list(dims), "dtype": str(dtype)} for dims, dtype in module.input_specs(shape)]
+    else:
+        made = [np.asarray(array) for array in module.make_inputs(0, shape)]
+        specs = [{"shape": list(array.shape), "dtype": array.dtype.name} for array in made]
+    return {"inputs": specs}, []
 
 
 def _draw(header: dict[str, Any]) -> Reply:

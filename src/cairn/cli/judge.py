@@ -1,0 +1,68 @@
+"""`cairn judge`: judge one variant by hand, with the judge that climbs use."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cairn.cli.output import emit, json_option, registry_option, say
+
+
+@click.group()
+def judge() -> None:
+    """Judge variants of a kernel.
+
+    Needs no accelerator, no network and no git: correctness comes from the interpreter, cost from the real TPU
+    compiler and cairn's model of the chip, and it is always called "predicted".
+    """
+
+
+@judge.command("run")
+@click.argument("problem", type=click.Path(path_type=Path))
+@click.option("--variant", required=True, help="A variant's name, or a path to a Python file.")
+@click.option(
+    "--target", "target_name", default=None, help="A chip, e.g. tpu-v5p. Default: the problem's first target."
+)
+@click.option("--against", default=None, metavar="VARIANT", help="What to beat. Default: the problem's baseline.")
+@click.option("--margin", type=click.FloatRange(0, 1), default=None, help="Relative gain that counts, e.g. 0.05.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Override a field of Config.")
+@registry_option
+@json_option
+def run(problem: Path, as_json: bool, registry_path: Path | None, **options: Any) -> None:
+    """Judge one variant and write a receipt.
+
+    \b
+    Example:
+      cairn judge run kernels/gdn --variant pallas_fwd --target tpu-v5p
+      cairn judge run kernels/gdn --variant pallas_fwd --set chunk=128 --against pallas_fwd
+
+    Exit code 0: KEEP. 1: any other verdict; the table says which and why.
+    """
+    from cairn.cli.judging import judge_once
+
+    outcome = judge_once(problem, registry_path, options, say=(lambda text: None) if as_json else say)
+    emit(outcome.receipt, as_json, outcome.table)
+    sys.exit(0 if outcome.receipt["verdict"] == "KEEP" else 1)
+
+
+@judge.command("verify")
+@click.argument("receipts", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@json_option
+def verify(receipts: Path, as_json: bool) -> None:
+    """Check that a receipts file is unbroken: every hash right, every receipt linked to the one before.
+
+    \b
+    Example:
+      cairn judge verify .cairn/runs/judge/receipts.jsonl
+    """
+    from cairn.judge.receipt import ReceiptBook
+
+    book = ReceiptBook(receipts)
+    broken = book.broken_links()
+    count = len(book.all())
+    text = (
+        f"{count} receipts, chain unbroken" if not broken else f"{count} receipts, broken at {', '.join(broken)}"
+    )
+    emit({"receipts": count, "broken": broken}, as_json, text)
+    sys.exit(1 if broken or not count else 0)

@@ -1,0 +1,60 @@
+"""Tables for people, built with rich into plain text of bounded width."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_WIDTH = 100
+
+
+def rendered(*parts: Any) -> str:
+    """Render rich objects and strings to text without colours, so that it can be piped and tested."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=_WIDTH, color_system=None, highlight=False, markup=False)
+    for part in parts:
+        console.print(part)
+    return stream.getvalue().rstrip()
+
+
+def microseconds(value: float | None) -> str:
+    """A time for people: three significant figures, or a dash."""
+    return "-" if value is None else f"{value:,.1f}" if value < 1000 else f"{value:,.0f}"
+
+
+def receipt_table(receipt: dict[str, Any], path: Path) -> str:
+    """A receipt as a person wants to see it."""
+    stages = Table("stage", "seconds", "result", title=f"{receipt['problem']}/{receipt['variant']['name']}")
+    for stage in receipt["stages"]:
+        stages.add_row(stage["stage"], f"{stage['s']:.1f}", stage.get("reason", "ok"))
+    costs = Table("shape", "predicted us", "interval", "incumbent us", "floor us", "of floor")
+    theirs = receipt["cost"]["incumbent"]
+    for index, cost in enumerate(receipt["cost"]["shapes"]):
+        costs.add_row(*_cost_row(cost, theirs[index] if index < len(theirs) else None))
+    lines: list[Any] = [stages]
+    if receipt["cost"]["shapes"]:
+        lines.append(costs)
+    if receipt["correctness"]:
+        lines.append(_worst(receipt["correctness"]))
+    verdict = f"{receipt['verdict']} ({receipt['reason']}): {receipt['detail']}"
+    return rendered(*lines, verdict, f"receipt {receipt['id']} in {path}")
+
+
+def _cost_row(cost: dict[str, Any], theirs: dict[str, Any] | None) -> list[str]:
+    shape = " ".join(f"{name}={size}" for name, size in cost["shape"].items())
+    floor = cost.get("floors", {}).get("target_us")
+    us = cost["predicted_us"]
+    share = f"{floor / us:.0%}" if us and floor else "-"
+    interval = f"{microseconds(cost['low_us'])} - {microseconds(cost['high_us'])}" if us else str(cost["refused"])
+    incumbent = microseconds(theirs["predicted_us"]) if theirs else "-"
+    return [shape, microseconds(us), interval, incumbent, microseconds(floor), share]
+
+
+def _worst(checks: list[dict[str, Any]]) -> str:
+    outputs = [output for check in checks for output in check["outputs"]]
+    worst = max(outputs, key=lambda output: output["rms"] / output["allowed_rms"])
+    used = worst["rms"] / worst["allowed_rms"]
+    text = f"correctness: {len(checks)} draws with fresh seeds; closest call `{worst['output']}`"
+    return f"{text}, rms error {worst['rms']:.1e}, {used:.0%} of what is allowed"

@@ -1,0 +1,144 @@
+"""Are these the outputs? Exact form first, then every element finite, then two error measures per output.
+
+Both measures are relative to the size of the truth, rms(truth):
+
+    rms  = rms(output - truth) / rms(truth)        how wrong it is on the whole
+    peak = max|output - truth| / rms(truth)        how wrong the worst element is
+
+A variant may be `multiple` times as wrong as the problem's baseline is on the same inputs, and never has to be
+better than the floor of the output's type.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cairn.judge.verdict import Ruling
+from cairn.problem import Tolerance
+
+Array = NDArray[Any]
+# the worst of many elements lies further out than their rms; honest rounding stays well inside this factor
+PEAK_PER_RMS_FLOOR = 16.0
+_DECODED = {
+    "float64",
+    "float32",
+    "float16",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint32",
+    "uint16",
+    "uint8",
+    "bool",
+}
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One array as it came over the wire: type name, shape, raw bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+@dataclass(frozen=True)
+class OutputError:
+    """How far one output is from the truth, how far it may be, and whether that holds."""
+
+    output: str
+    rms: float
+    peak: float
+    allowed_rms: float
+    allowed_peak: float
+    finite: bool
+
+    @property
+    def ok(self) -> bool:
+        # "not within" instead of "above": a NaN must fail every comparison
+        return self.finite and self.rms <= self.allowed_rms and self.peak <= self.allowed_peak
+
+    @property
+    def margin(self) -> float:
+        """Share of the allowance that was used: 1 is the limit."""
+        return max(self.rms / self.allowed_rms, self.peak / self.allowed_peak) if self.finite else float("inf")
+
+    def record(self) -> dict[str, Any]:
+        return {**asdict(self), "ok": self.ok}
+
+
+def decode(array: Wire) -> Array:
+    """Bytes of the wire as float64 (exact for every type that is accepted).
+
+    Raises:
+        ValueError: an unknown type, or the bytes do not fill the shape.
+    """
+    if array.dtype == "bfloat16":
+        wide = np.frombuffer(array.data, dtype=np.uint16).astype(np.uint32) << 16
+        return wide.view(np.float32).reshape(array.shape).astype(np.float64)
+    if array.dtype not in _DECODED:
+        raise ValueError(f"type {array.dtype} cannot be compared")
+    return np.frombuffer(array.data, dtype=array.dtype).reshape(array.shape).astype(np.float64)
+
+
+def check_form(
+    outputs: Sequence[Wire], truth: Sequence[Array], names: Sequence[str], dtypes: Sequence[str]
+) -> Ruling | None:
+    """None when number, types and shapes are exactly as declared."""
+    if len(outputs) != len(truth):
+        return Ruling("wrong_shape", f"{len(outputs)} outputs instead of {len(truth)}")
+    for output, expected, name, dtype in zip(outputs, truth, names, dtypes, strict=True):
+        if output.dtype != dtype:
+            return Ruling("wrong_shape", f"`{name}` is {output.dtype} instead of {dtype}")
+        if output.shape != expected.shape:
+            return Ruling("wrong_shape", f"`{name}` has shape {output.shape} instead of {expected.shape}")
+        try:
+            decode(output)
+        except ValueError as error:
+            return Ruling("wrong_shape", f"`{name}`: {error}")
+    return None
+
+
+def distance(output: Array, truth: Array) -> tuple[float, float]:
+    """(rms, peak) of an output against the float64 truth; infinite when the output is not finite."""
+    if not np.isfinite(output).all():
+        return float("inf"), float("inf")
+    if truth.size == 0:
+        return 0.0, 0.0
+    size = float(np.sqrt(np.mean(truth**2))) or 1.0
+    error = output - truth
+    return float(np.sqrt(np.mean(error**2))) / size, float(np.max(np.abs(error))) / size
+
+
+def compare(
+    name: str, dtype: str, candidate: Array, baseline: Array, truth: Array, tolerance: Tolerance
+) -> OutputError:
+    """One output of a variant against the truth, with the allowance that the baseline's own error gives."""
+    if truth.dtype != np.float64:
+        raise TypeError(f"the truth for `{name}` is {truth.dtype}, not float64")
+    floor = tolerance.floor_of(dtype)
+    baseline_rms, baseline_peak = distance(baseline, truth)
+    rms, peak = distance(candidate, truth)
+    return OutputError(
+        output=name,
+        rms=rms,
+        peak=peak,
+        allowed_rms=max(tolerance.multiple * baseline_rms, floor),
+        allowed_peak=max(tolerance.multiple * baseline_peak, floor * PEAK_PER_RMS_FLOOR),
+        finite=bool(np.isfinite(candidate).all()),
+    )
+
+
+def rule(errors: Sequence[OutputError], where: str) -> Ruling | None:
+    """None when every output holds, otherwise the ruling for the first that does not."""
+    for error in errors:
+        if not error.finite:
+            return Ruling("non_finite", f"`{error.output}` on {where}")
+        if not error.ok:
+            text = f"`{error.output}` on {where}: rms {error.rms:.2e} of {error.allowed_rms:.2e} allowed"
+            return Ruling("wrong_output", f"{text}, peak {error.peak:.2e} of {error.allowed_peak:.2e}")
+    return None

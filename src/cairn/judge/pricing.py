@@ -1,0 +1,80 @@
+"""What a program costs on a chip, by the real compiler and the cost model. No variant's Python is present here."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cairn.judge.verdict import Ruling
+from cairn.lab.predict import Prediction, predict
+from cairn.lab.service import CompileResult, CompileService
+
+
+@dataclass(frozen=True)
+class Price:
+    """The predicted cost of one program at one shape, or why there is none."""
+
+    program: str
+    us: float | None
+    low_us: float | None
+    high_us: float | None
+    refused: str | None
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def half_width(self) -> float:
+        """The stated relative uncertainty of the prediction, 0 when there is no number."""
+        if not self.us or self.high_us is None or self.low_us is None:
+            return 0.0
+        return max(self.high_us - self.us, self.us - self.low_us) / self.us
+
+
+class Pricer:
+    """Compiles exported programs for one target and remembers the answer by the program's hash."""
+
+    def __init__(self, service: CompileService, target: str, timeout_s: float) -> None:
+        self._service = service
+        self._target = target
+        self._timeout_s = timeout_s
+        self._known: dict[str, Price | Ruling] = {}
+
+    def price(self, exported: bytes) -> Price | Ruling:
+        """The price of a program, or the ruling that the compiler's refusal leads to."""
+        program = program_hash(exported)
+        if program not in self._known:
+            result = self._service.compile(exported, self._target, self._timeout_s)
+            if result.failure is not None:
+                failure = result.failure
+                where = f" ({failure.source})" if failure.source else ""
+                self._known[program] = Ruling(failure.kind, f"{failure.line}{where}. {failure.hint}")
+            else:
+                self._known[program] = _price(program, result, predict(result, self._target))
+        return self._known[program]
+
+    def versions(self) -> dict[str, str | None]:
+        """Versions of the compiler's jax, jaxlib and libtpu."""
+        return self._service.versions()
+
+
+def program_hash(exported: bytes) -> str:
+    """sha256 of the serialised program: equal programs cost the same and are a change to nothing."""
+    return hashlib.sha256(exported).hexdigest()
+
+
+def _price(program: str, result: CompileResult, prediction: Prediction) -> Price:
+    record = {
+        "custom_calls": list(result.custom_calls),
+        "parameters": result.parameters,
+        "memory_bytes": dict(result.memory),
+        "operands": result.operands,
+        "compile_s": round(float(result.seconds.get("total", 0.0)), 3),
+        "breakdown_us": dict(prediction.breakdown),
+        "mxu_util": prediction.mxu_util,
+        "hbm_bytes": prediction.hbm_bytes,
+        "spills": prediction.spills,
+        "fills": prediction.fills,
+        "bundles": prediction.bundles,
+        "flags": list(prediction.flags),
+        "model": prediction.model_version,
+    }
+    return Price(program, prediction.us, prediction.low_us, prediction.high_us, prediction.refused, record)

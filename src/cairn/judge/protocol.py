@@ -1,0 +1,188 @@
+"""What the judge asks of its workers, as typed calls: the oracle knows the truth, a runner knows one variant."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from cairn.errors import BadInput, Missing
+from cairn.judge.correctness import Array, Wire, decode
+from cairn.problem import Problem, Shape
+from cairn.worker_process import WorkerFailure, WorkerLimits, WorkerProcess
+
+Specs = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class JudgeLimits:
+    """Seconds that one request to a worker or to the compiler may take."""
+
+    load_s: float = 60.0
+    export_s: float = 120.0
+    call_s: float = 120.0
+    compile_s: float = 180.0
+
+
+@dataclass(frozen=True)
+class VariantSource:
+    """A variant as text, so that no later edit of the file can matter; `config` overrides fields of `Config`."""
+
+    name: str
+    text: bytes
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path, config: Mapping[str, Any] | None = None) -> "VariantSource":
+        return cls(path.stem, path.read_bytes(), dict(config or {}))
+
+    @property
+    def digest(self) -> str:
+        """sha256 over source and config."""
+        config = json.dumps(dict(self.config), sort_keys=True).encode()
+        return hashlib.sha256(self.text + b"\0" + config).hexdigest()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What `cost` and `target_cost` of a reference say about a shape."""
+
+    flops: int
+    bytes: int
+    target_flops: int
+    target_bytes: int
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One set of inputs, as they go to a runner, and the truth in float64."""
+
+    seed: int
+    shape: Shape
+    family: str
+    specs: Specs
+    blobs: list[bytes]
+    truth: list[Array]
+
+    @property
+    def where(self) -> str:
+        shape = " ".join(f"{name}={size}" for name, size in self.shape.items())
+        return f"{shape}, {self.family} inputs"
+
+
+class Oracle:
+    """The frozen reference in its own process. Its failures are the problem's fault, so they are errors."""
+
+    def __init__(self, problem: Problem, python: Path) -> None:
+        self._problem = problem
+        self._worker = WorkerProcess(python, "oracle")
+        self._ask({"op": "load", "path": str(problem.reference)}, 60)
+
+    def specs(self, shape: Shape) -> Specs:
+        """Shapes and types of the inputs for a shape."""
+        return list(self._ask({"op": "specs", "shape": shape}, 120)[0]["inputs"])
+
+    def cost(self, shape: Shape) -> Cost:
+        """Least operations and bytes, and those of the stated good form."""
+        reply = self._ask({"op": "cost", "shape": shape}, 60)[0]
+        return Cost(reply["flops"], reply["bytes"], reply["target_flops"], reply["target_bytes"])
+
+    def draw(self, seed: int, shape: Shape, family: str) -> Draw:
+        """Make inputs and compute the truth."""
+        reply, blobs = self._ask({"op": "draw", "seed": seed, "shape": shape, "family": family}, 300)
+        count = len(reply["inputs"])
+        truth = [
+            decode(Wire(spec["dtype"], tuple(spec["shape"]), blob))
+            for spec, blob in zip(reply["truth"], blobs[count:], strict=True)
+        ]
+        if len(truth) != len(self._problem.outputs):
+            message = f"the reference gives {len(truth)} outputs, problem.yaml names {len(self._problem.outputs)}"
+            raise BadInput(message, path=self._problem.reference, hint="list every output, in order")
+        assert all(array.dtype == np.float64 for array in truth)
+        return Draw(seed, shape, family, reply["inputs"], blobs[:count], truth)
+
+    def _ask(self, header: dict[str, Any], timeout_s: float) -> tuple[dict[str, Any], list[bytes]]:
+        try:
+            return self._worker.ask(header, timeout_s=timeout_s)
+        except WorkerFailure as failure:
+            if "No module named" in failure.detail and failure.reason == "exited":
+                hint = "install them: pip install 'kernel-cairn[tpu]', or set climb.python in registry.json"
+                raise Missing(f"the worker's interpreter lacks packages: {failure.detail}", hint=hint) from failure
+            message = f"`{header['op']}` failed: {failure.detail[:800]}"
+            raise BadInput(
+                message, path=self._problem.reference, hint="run it by hand to see the trace"
+            ) from failure
+
+    def close(self) -> None:
+        self._worker.close()
+
+
+class Runner:
+    """One variant in one untrusted process. Everything it fails at is a `WorkerFailure`, a result."""
+
+    def __init__(self, python: Path, limits: JudgeLimits, worker_limits: WorkerLimits | None = None) -> None:
+        self._limits = limits
+        self._worker = WorkerProcess(python, "candidate", limits=worker_limits)
+        self.interpreter = "hlo"
+
+    def load(self, variant: VariantSource) -> dict[str, str]:
+        """Import the variant; give its Config back as text."""
+        header = {"op": "load", "name": variant.name, "config": dict(variant.config)}
+        reply, _ = self._worker.ask(header, [variant.text], timeout_s=self._limits.load_s)
+        return {str(key): str(value) for key, value in dict(reply["config"]).items()}
+
+    def export(self, inputs: Specs) -> bytes:
+        """Lower for TPU and serialise."""
+        _, blobs = self._worker.ask({"op": "export", "inputs": inputs}, timeout_s=self._limits.export_s)
+        if len(blobs) != 1:
+            raise WorkerFailure("garbled", "an export without a program")
+        return blobs[0]
+
+    def call(self, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire]:
+        """Run on concrete inputs in the interpreter; the slow, complete one when the fast one cannot."""
+        try:
+            return self._call(inputs, blobs)
+        except WorkerFailure as failure:
+            if failure.reason != "raised" or self.interpreter == "tpu":
+                raise
+            first = failure
+        self.interpreter = "tpu"
+        try:
+            return self._call(inputs, blobs)
+        except WorkerFailure as failure:
+            raise (first if failure.reason == "raised" else failure) from failure
+
+    def _call(self, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire]:
+        header = {"op": "call", "inputs": inputs, "interpreter": self.interpreter}
+        reply, outputs = self._worker.ask(header, blobs, timeout_s=self._limits.call_s)
+        specs = reply.get("outputs")
+        if not isinstance(specs, list) or len(specs) != len(outputs):
+            raise WorkerFailure("garbled", "outputs without their description")
+        return [_wire(spec, blob) for spec, blob in zip(specs, outputs, strict=True)]
+
+    def close(self) -> None:
+        self._worker.close()
+
+    def __enter__(self) -> "Runner":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _wire(spec: Any, blob: bytes) -> Wire:
+    """Read an array's description, which an untrusted process wrote."""
+    dtype, shape = (spec.get("dtype"), spec.get("shape")) if isinstance(spec, dict) else (None, None)
+    if (
+        not isinstance(dtype, str)
+        or not isinstance(shape, list)
+        or not all(type(n) is int and n >= 0 for n in shape)
+    ):
+        raise WorkerFailure("garbled", "an output without type and shape")
+    return Wire(dtype, tuple(shape), blob)

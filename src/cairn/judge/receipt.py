@@ -1,0 +1,71 @@
+"""Receipts: what the judge found, written by the judge alone, one JSON line each, never changed.
+
+Each receipt carries the hash of the one before it, so a line that was edited, removed or moved breaks the chain.
+A hash is not a signature: somebody who rewrites the whole file leaves a valid chain. It protects against accidents
+and against a careless agent, not against the owner of the disk.
+"""
+
+import hashlib
+import json
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from cairn.journal import Journal
+
+SCHEMA = 1
+_NO_PREVIOUS = "0" * 64
+
+
+class ReceiptBook:
+    """The receipts of a climb or of single judgements, in one append-only file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._journal = Journal(path)
+        self._lock = FileLock(str(path) + ".lock")
+
+    def add(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Write a receipt; give it back with its id, its time, the hash before it and its own."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        now = datetime.now(UTC)
+        with self._lock:
+            records = self.all()
+            receipt: dict[str, Any] = {
+                "schema": SCHEMA,
+                "id": f"r-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+                "time": now.isoformat(timespec="milliseconds"),
+                **record,
+                "previous": records[-1]["hash"] if records else _NO_PREVIOUS,
+            }
+            receipt["hash"] = receipt_hash(receipt)
+            self._journal.append(receipt)
+        return receipt
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every receipt, oldest first; a line torn by a kill was never announced and is left out."""
+        return self._journal.read().records
+
+    def find(self, **fields: object) -> dict[str, Any] | None:
+        """The newest receipt whose top-level fields have these values."""
+        matching = [receipt for receipt in self.all() if fields.items() <= receipt.items()]
+        return matching[-1] if matching else None
+
+    def broken_links(self) -> list[str]:
+        """Ids of receipts whose own hash or link to the one before does not hold."""
+        broken = []
+        before = _NO_PREVIOUS
+        for receipt in self.all():
+            if receipt.get("previous") != before or receipt.get("hash") != receipt_hash(receipt):
+                broken.append(str(receipt.get("id")))
+            before = str(receipt.get("hash"))
+        return broken
+
+
+def receipt_hash(receipt: dict[str, Any]) -> str:
+    """sha256 over everything but the hash itself, in a canonical form."""
+    body = {key: value for key, value in receipt.items() if key != "hash"}
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Retrospectives: find what was tried, so that a model can say what was learned."""

@@ -5,7 +5,8 @@ the caller, and a marker variable that its descendants inherit, so that those wh
 own are found and ended as well. Streams are plain files, never pipes: a grandchild that keeps one open cannot
 block anybody, and "idle" is simply "the files stopped growing".
 
-What this does not stop: a descendant that clears its environment *and* was re-parented before the first look.
+What this does not stop: a descendant that clears its environment, moves to a session of its own *and* was
+re-parented before the look at the tree that is taken when the program ends.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -56,9 +58,6 @@ class Streams:
     stderr: Path
     stdin_text: str = ""
 
-    def grown_to(self) -> int:
-        return self.stdout.stat().st_size + self.stderr.stat().st_size
-
 
 def run_bounded(
     command: Sequence[str],
@@ -80,29 +79,33 @@ def run_bounded(
         stdin = stack.enter_context(tempfile.TemporaryFile())
         stdin.write(streams.stdin_text.encode())
         stdin.seek(0)
+        outputs = [stack.enter_context(path.open("wb")) for path in (streams.stdout, streams.stderr)]
         child = subprocess.Popen(
             list(command),
             cwd=cwd,
             env=marked,
             stdin=stdin,
-            stdout=stack.enter_context(streams.stdout.open("wb")),
-            stderr=stack.enter_context(streams.stderr.open("wb")),
+            stdout=outputs[0],
+            stderr=outputs[1],
             start_new_session=True,
         )
-    try:
-        ended_by = _supervise(child, streams, limits, cancelled)
-    finally:
-        end_tree(child.pid, mark, polite=child.poll() is None)
-        returncode = child.wait()
+        try:
+            ended_by = _supervise(child, outputs, limits, cancelled)
+        finally:
+            end_tree(child.pid, mark, polite=child.poll() is None)
+            returncode = _reap(child)
     if ended_by == "exit" and returncode < 0:
         ended_by = "signal"
     return Outcome(returncode, ended_by, time.monotonic() - started)
 
 
 def _supervise(
-    child: subprocess.Popen[bytes], streams: Streams, limits: Limits, cancelled: Callable[[], bool]
+    child: subprocess.Popen[bytes], outputs: Sequence[IO[bytes]], limits: Limits, cancelled: Callable[[], bool]
 ) -> str:
-    """Wait until the child ends or a limit is reached; say which."""
+    """Wait until the child ends or a limit is reached; say which.
+
+    Sizes are asked of the open files, because a child may remove or replace what lies at their paths.
+    """
     started = grew_at = time.monotonic()
     size = 0
     while True:
@@ -112,7 +115,7 @@ def _supervise(
         except subprocess.TimeoutExpired:
             pass
         now = time.monotonic()
-        if (new_size := streams.grown_to()) != size:
+        if (new_size := sum(os.fstat(file.fileno()).st_size for file in outputs)) != size:
             size, grew_at = new_size, now
         if cancelled():
             return "cancelled"
@@ -124,6 +127,14 @@ def _supervise(
             return "idle"
 
 
+def _reap(child: subprocess.Popen[bytes]) -> int:
+    """Collect a child that was killed. One that hangs inside a driver cannot die: it is left, not waited for."""
+    try:
+        return child.wait(timeout=_GRACE_S)
+    except subprocess.TimeoutExpired:
+        return -signal.SIGKILL
+
+
 def marked_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
     """Copy an environment with a fresh marker in it; give both back."""
     mark = uuid.uuid4().hex
@@ -131,48 +142,71 @@ def marked_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], 
 
 
 def end_tree(root_pid: int, mark: str, *, polite: bool = False) -> int:
-    """End a process, its descendants and whatever carries `mark`; return how many were ended.
+    """End a process, its descendants, its session and whatever carries `mark`; return how many were ended.
 
     With `polite`, SIGINT goes to the root's group first and the tree gets three seconds to leave by itself.
     """
+    seen = _tree(root_pid, mark) if polite else []  # before the root goes and its children get another parent
     if polite:
         _interrupt(root_pid)
     ended: set[int] = set()
     for _ in range(20):  # a forking descendant can outrun one pass, so look again until nothing is left
-        victims = _tree(root_pid, mark)
+        victims = [process for process in {*seen, *_tree(root_pid, mark)} if not _gone(process)]
         if not victims:
             break
         for process in victims:
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 process.kill()
                 ended.add(process.pid)
-        psutil.wait_procs(victims, timeout=0.2)
+        _wait_until_gone(victims, 0.2)
     return len(ended)
 
 
 def _interrupt(root_pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    try:
+        root = psutil.Process(root_pid)
         os.killpg(root_pid, signal.SIGINT)
-    deadline = time.monotonic() + _GRACE_S
-    while time.monotonic() < deadline and not _gone(root_pid):
-        time.sleep(_POLL_S)
+    except (psutil.NoSuchProcess, ProcessLookupError, PermissionError):
+        return
+    _wait_until_gone([root], _GRACE_S)
+
+
+def _wait_until_gone(processes: Sequence[psutil.Process], timeout_s: float) -> None:
+    """Wait, but never collect: psutil.wait_procs would take the exit code away from the Popen that wants it."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and not all(_gone(process) for process in processes):
+        time.sleep(_POLL_S / 5)
 
 
 def _tree(root_pid: int, mark: str) -> list[psutil.Process]:
-    found: dict[int, psutil.Process] = {}
-    with contextlib.suppress(psutil.NoSuchProcess):
+    """What belongs to a root by descent, by session or by mark, without this process itself."""
+    found: set[psutil.Process] = set()
+    sessions: set[int] = set()
+    try:
         root = psutil.Process(root_pid)
-        found = {process.pid: process for process in (root, *root.children(recursive=True))}
+        if _is_root(root, mark):
+            found = {root, *root.children(recursive=True)}
+            sessions = {root_pid}
+    except psutil.NoSuchProcess:
+        sessions = {root_pid}  # its number stays taken as long as its session has a member
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get(MARKER) == mark:
-                found[process.pid] = process
-    return [process for process in found.values() if not _gone(process.pid)]
+            if os.getsid(process.pid) in sessions or process.environ().get(MARKER) == mark:
+                found.add(process)
+    return [process for process in found if process.pid != os.getpid() and not _gone(process)]
 
 
-def _gone(pid: int) -> bool:
+def _is_root(process: psutil.Process, mark: str) -> bool:
+    """False when the number of a root that has gone was given to a stranger."""
+    with contextlib.suppress(psutil.Error, OSError):
+        if MARKER in (environment := process.environ()):
+            return bool(environment[MARKER] == mark)
+    return bool(process.ppid() == os.getpid())
+
+
+def _gone(process: psutil.Process) -> bool:
     """True for a process that ended, including one that nobody has waited for yet."""
     try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        return not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True

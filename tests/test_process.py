@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cairn.process import Limits, Outcome, Streams, end_tree, marked_environment, run_bounded
+from cairn.process import Limits, Outcome, Streams, _reap, end_tree, marked_environment, run_bounded
 
 
 @dataclass
@@ -201,6 +201,17 @@ def test_a_missing_program_is_an_error_with_its_name(bench):
         bench.run(["no-such-program-here"], Limits(5))
 
     assert raised.value.filename == "no-such-program-here"
+
+
+class Unkillable:
+    """Stands for a child that hangs inside a driver: no signal ends it."""
+
+    def wait(self, timeout):
+        raise subprocess.TimeoutExpired("kernel", timeout)
+
+
+def test_a_child_that_cannot_die_is_left_and_not_waited_for():
+    assert _reap(Unkillable()) == -signal.SIGKILL
 
 
 def test_ending_a_tree_spares_a_process_that_got_the_number_of_a_dead_one(bench):

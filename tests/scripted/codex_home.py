@@ -36,7 +36,7 @@ class CodexHome:
 
     Attributes:
         home: the private HOME; CODEX_HOME is `.codex` inside it.
-        environment: variables for whoever starts the client, on top of PATH and LANG.
+        environment: variables for whoever starts the client; its PATH finds the client as `codex`.
     """
 
     home: Path
@@ -67,6 +67,7 @@ def write_codex_home(
     proxies = {name: _DEAD_PROXY for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")}
     lower = {name.lower(): value for name, value in proxies.items()}
     environment = {
+        "PATH": os.pathsep.join([*_codex_folder(), os.environ["PATH"]]),
         "HOME": str(home),
         "CODEX_HOME": str(codex_home),
         _KEY: "dummy",
@@ -83,3 +84,8 @@ def find_codex() -> str | None:
     named = os.environ.get("CAIRN_TEST_CODEX")
     checkout = Path(__file__).parents[2] / ".clients" / "node_modules" / ".bin" / "codex"
     return shutil.which(named) if named else shutil.which(checkout) or shutil.which("codex")
+
+
+def _codex_folder() -> list[str]:
+    found = find_codex()
+    return [str(Path(found).parent)] if found else []

@@ -27,6 +27,8 @@ _SETTINGS = (
     "shell_environment_policy.include_only=[]",
     "shell_environment_policy.ignore_default_excludes=false",  # no *KEY*, *SECRET*, *TOKEN* in the model's shell
 )
+# The client's sandbox makes these folders to mount over them, and leaves them when it is killed with a command.
+_MOUNT_POINTS = (".agents", ".aws", ".codex")
 _LIMIT_REASONS = {"wall": "timeout", "idle": "idle", "output": "output", "signal": "agent_error"}
 _STDERR_TAIL = 8192
 _DETAIL_LIMIT = 500
@@ -75,6 +77,7 @@ class CodexAgent:
         if binary is None:
             return EditOutcome("failed", reason="not_found", detail=f"no program {self.binary!r} on PATH")
         before = _file_states(task.workdir)
+        mount_points = [path for name in _MOUNT_POINTS if not (path := task.workdir / name).exists()]
         try:
             outcome = run_bounded(
                 self._command(binary, task, files),
@@ -87,6 +90,9 @@ class CodexAgent:
             if error.filename != binary:
                 raise
             return EditOutcome("failed", reason="not_found", detail=one_line(str(error), _DETAIL_LIMIT))
+        for path in mount_points:
+            with contextlib.suppress(OSError):  # only an empty folder goes
+                path.rmdir()
         changed = _file_states(task.workdir) != before
         return _judge_run(outcome, files, changed=changed)
 

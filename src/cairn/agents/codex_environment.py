@@ -38,8 +38,7 @@ def build_environment(
 
 def _key_variables(configuration: Mapping[str, Any]) -> Iterator[str]:
     """Names of the variables that hold the credentials of the chosen provider."""
-    provider = configuration.get("model_provider", "openai")
-    table = configuration.get("model_providers", {}).get(provider)
+    table = configuration["model_providers"].get(str(configuration.get("model_provider")))
     if not isinstance(table, dict):
         yield from _OWN_PROVIDER_KEYS
         return

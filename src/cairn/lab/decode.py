@@ -1,0 +1,222 @@
+"""From parsed bundles to blocks that run fast: what matters of the scalar program as closures over one register list.
+
+A block is a straight run of bundles up to a branch with its delay slots. Inside it, steps end where time matters
+(a copy starts, a wait). Operations whose result decides nothing - bounds checks, addresses - are dropped: values
+are in static single assignment, so "decides something" is a simple closure over names. Within a bundle every
+operand is read before anything is written, as the machine does.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cairn.lab import dma
+from cairn.lab.bundles import Bundle, Program, Unreadable
+from cairn.lab.chip import Chip
+from cairn.lab.operations import Operation
+from cairn.lab.registers import Registers
+from cairn.lab.scalar import UNKNOWN, UnknownControl, Value
+from cairn.lab.units import UnitEvent, unit_event
+
+ScalarStep = Callable[[], None]
+Event = Callable[[dma.DmaEngine, float], float]
+
+
+@dataclass
+class Step:
+    """Bundles that pass without regard to time, then at most one event that looks at it.
+
+    `serial` identifies the step for the memory of the unit model.
+    """
+
+    serial: int
+    scalars: list[ScalarStep] = field(default_factory=list)
+    cycles: int = 0
+    units: list[tuple[int, UnitEvent]] = field(default_factory=list)
+    event: Event | None = None
+    spills: int = 0
+    fills: int = 0
+    mxu_busy: int = 0
+
+
+@dataclass
+class Block:
+    """Steps, then where to go: `taken` (bundle index) when `condition` holds, else `following`; None ends."""
+
+    steps: list[Step]
+    condition: Callable[[], bool] | None
+    taken: int | None
+    following: int | None
+
+
+class Decoder:
+    """Decodes blocks of one program on demand and remembers them."""
+
+    def __init__(self, program: Program, chip: Chip) -> None:
+        self._program = program
+        self._chip = chip
+        self.registers = Registers(program)
+        self._blocks: dict[int, Block] = {}
+        self._serial = 0
+        self._taken = [False]
+
+    def block(self, start: int) -> Block:
+        """The block that begins at a bundle.
+
+        Raises:
+            Unreadable: it contains an operation whose effect on control flow is not known.
+        """
+        if start not in self._blocks:
+            self._blocks[start] = self._decode(start)
+        return self._blocks[start]
+
+    def _decode(self, start: int) -> Block:
+        bundles = self._program.bundles
+        steps = [self._step()]
+        index = start
+        while index < len(bundles):
+            branch = _branch_of(bundles[index])
+            self._bundle(bundles[index], steps)
+            index += 1
+            if branch is not None:
+                target = self._target(branch)
+                index = self._delay_slots(index, target, steps)
+                following = index if branch.guard is not None else None
+                return Block(steps, self._condition(branch), target, following)
+        return Block(steps, None, None, None)  # the exit bundle
+
+    def _delay_slots(self, index: int, target: int, steps: list[Step]) -> int:
+        """Decode the bundles that run before the jump happens; return the first one behind them.
+
+        Newer chips print fewer: a run of empty slots may be one bundle. The slots therefore end early at the
+        target itself and before another branch.
+        """
+        bundles = self._program.bundles
+        for _ in range(self._chip.branch_delay_bundles):
+            if index >= len(bundles) or index == target or _branch_of(bundles[index]) is not None:
+                break
+            self._bundle(bundles[index], steps)
+            index += 1
+        return index
+
+    def _target(self, branch: Operation) -> int:
+        name = branch.operands[-1]
+        region = int(name.removeprefix("$region")) if name.startswith("$region") else -1
+        if region in self._program.region_starts:
+            return self._program.region_starts[region]
+        # The region behind the program's last one is its exit bundle, which carries no mark of its own.
+        if region - 1 in self._program.region_starts:
+            return len(self._program.bundles)
+        raise Unreadable(f"a branch to {name}, which is nowhere")
+
+    def _condition(self, branch: Operation) -> Callable[[], bool] | None:
+        taken = self._taken
+        return None if branch.guard is None else lambda: taken[0]
+
+    def _step(self) -> Step:
+        self._serial += 1
+        return Step(self._serial)
+
+    def _bundle(self, bundle: Bundle, steps: list[Step]) -> None:
+        """Append a bundle: events first (they read old values), then the scalar operations."""
+        for operation in bundle.operations:
+            event = self._event(operation)
+            if event is not None:
+                steps[-1].event = event
+                steps.append(self._step())
+        step = steps[-1]
+        for operation in bundle.operations:
+            unit = unit_event(operation, self._chip)
+            if unit is not None:
+                step.units.append((step.cycles, unit))
+                step.mxu_busy += unit.interval if unit.kind == "multiply" else 0
+        step.cycles += 1
+        step.spills += bundle.spills
+        step.fills += bundle.fills
+        branch = _branch_of(bundle)
+        if branch is not None and branch.guard is not None:
+            step.scalars.append(self._remember(branch))
+        step.scalars.extend(self.registers.scalar_steps(bundle))
+
+    def _remember(self, branch: Operation) -> ScalarStep:
+        """The predicate as it is in the branch's own bundle; the delay slots may change it."""
+        holds = self._guard(branch)
+        taken = self._taken
+
+        def remember() -> None:
+            taken[0] = holds()
+
+        return remember
+
+    def _guard(self, operation: Operation) -> Callable[[], bool]:
+        if operation.guard is None:
+            return lambda: True
+        read, wanted = self.registers.reader("%" + operation.guard), not operation.negated
+        return lambda: bool(read()) is wanted
+
+    def _event(self, operation: Operation) -> Event | None:
+        opcode = operation.opcode
+        if opcode == "dma.done.wait":
+            return self._wait(operation)
+        if opcode.startswith("dma."):
+            return self._copy(operation)
+        if opcode in ("vsyncadd", "vsyncpa"):
+            return self._flag_change(operation)
+        if "wait" in opcode or opcode.startswith(("sbr", "scall", "sret")) and opcode != "sbr.rel":
+            raise Unreadable(f"{opcode} is not modelled")
+        return None
+
+    def _wait(self, operation: Operation) -> Event:
+        holds = self._guard(operation)
+        flag, granules = (self.registers.reader(text) for text in operation.operands[:2])
+
+        def wait(engine: dma.DmaEngine, now: float) -> float:
+            return engine.wait(now, _known(granules()), _known(flag())) if holds() else now
+
+        return wait
+
+    def _copy(self, operation: Operation) -> Event:
+        direction = self._direction(operation)
+        holds = self._guard(operation)
+        size = self.registers.reader(operation.named["size_in_granules"])
+        flag = self.registers.reader(operation.named["dst_syncflagno"])
+
+        def copy(engine: dma.DmaEngine, now: float) -> float:
+            if holds():
+                engine.start(now, _known(size()), direction, _known(flag()))
+            return now
+
+        return copy
+
+    def _direction(self, operation: Operation) -> str:
+        direction = operation.opcode.removeprefix("dma.")
+        if direction == "general":
+            spaces = [self.registers.space(operation.named[end]) for end in ("src", "dst")]
+            direction = "_to_".join(spaces)
+        if direction not in dma.DIRECTIONS or "size_in_granules" not in operation.named:
+            raise Unreadable(f"a copy of an unknown kind: {operation.opcode} {direction}")
+        return direction
+
+    def _flag_change(self, operation: Operation) -> Event:
+        holds = self._guard(operation)
+        flag, amount = (self.registers.reader(text) for text in operation.operands[:2])
+        is_reset = operation.opcode == "vsyncpa"
+
+        def change(engine: dma.DmaEngine, now: float) -> float:
+            if holds():
+                (engine.reset if is_reset else engine.add)(_known(flag()), _known(amount()))
+            return now
+
+        return change
+
+
+def _branch_of(bundle: Bundle) -> Operation | None:
+    for operation in bundle.operations:
+        if operation.opcode.startswith("sbr"):
+            return operation
+    return None
+
+
+def _known(value: Value) -> int:
+    if value is UNKNOWN:
+        raise UnknownControl("a copy or a wait has a size or flag that is not in the program")
+    return int(value)  # type: ignore[arg-type]

@@ -1,0 +1,278 @@
+"""The scalar state of one kernel: values by name, scalar memory, and closures that change them.
+
+Names are those of the text (`s123_s9`): static single assignment with the physical register as suffix. Values
+joined by a `sphi` share one place, as they share one register. Scalar memory starts unknown, except where the
+text says what a word holds (the core's number).
+"""
+
+import itertools
+import re
+from collections.abc import Callable
+
+from cairn.lab.bundles import Bundle, Program, Unreadable
+from cairn.lab.operations import Operation
+from cairn.lab.scalar import FUNCTIONS, UNKNOWN, Function, Value
+
+_SYMBOL = re.compile(r"#\w+")
+_ADDRESS_BITS = 20  # room for each allocation; places inside it never reach the next one in scalar memory
+_MEMORY = re.compile(r"\[smem:\[(?P<inside>[^\]]*)\](?P<more>[^\]]*)\]")
+
+
+class Registers:
+    """Places for values, and the closures of a program's scalar operations over them."""
+
+    def __init__(self, program: Program) -> None:
+        self._definitions: dict[str, Operation] = {}
+        self._parents: dict[str, str] = {}
+        self._places: dict[str, int] = {}
+        self._symbols: dict[str, int] = {}
+        self.values: list[Value] = []
+        self.memory: dict[int, Value] = {}
+        self.core = 0
+        for operation in (op for bundle in program.bundles for op in bundle.operations):
+            if operation.dest is not None:
+                self._definitions[operation.dest] = operation
+            if operation.opcode == "sphi":
+                self._join(operation)
+        self._needed = self._what_decides(program)
+
+    def reset(self, core: int) -> None:
+        """Forget every value; run as this core next."""
+        self.values[:] = [UNKNOWN] * len(self.values)
+        self.memory.clear()
+        self.core = core
+
+    # Names and places ------------------------------------------------------------------------------------------
+
+    def _join(self, phi: Operation) -> None:
+        assert phi.dest is not None
+        for operand in phi.operands:
+            name = operand.removeprefix("%")
+            if _register(name) != _register(phi.dest):
+                raise Unreadable(f"values of different registers meet in {phi.dest}")
+            self._parents[self._root(name)] = self._root(phi.dest)
+
+    def _root(self, name: str) -> str:
+        while (parent := self._parents.get(name, name)) != name:
+            name = parent
+        return name
+
+    def _place(self, name: str) -> int:
+        root = self._root(name)
+        if root not in self._places:
+            self._places[root] = len(self.values)
+            self.values.append(UNKNOWN)
+        return self._places[root]
+
+    def space(self, text: str) -> str:
+        """Memory space that an address operand points to, followed through the operations that made it."""
+        for _ in range(32):
+            operation = self._definitions.get(text.removeprefix("%"))
+            if operation is None:
+                break
+            head, _, tail = operation.opcode.rpartition(".")
+            if head in ("scalar_lea", "int_to_ptr", "inlined_call_operand"):
+                return tail
+            text = operation.named.get("on_true") or (operation.operands[0] if operation.operands else "")
+        return "unknown"
+
+    # Reading -----------------------------------------------------------------------------------------------------
+
+    def reader(self, text: str) -> Callable[[], Value]:
+        """A closure that gives the operand's value now."""
+        if text.startswith("%"):
+            values, place = self.values, self._place(text[1:])
+            return lambda: values[place]
+        constant = self._constant(text)
+        return lambda: constant
+
+    def _constant(self, text: str) -> Value:
+        if text.lstrip("-").isdigit():
+            return int(text) & 0xFFFFFFFF
+        symbol = _SYMBOL.search(text)
+        if symbol is None:
+            return UNKNOWN
+        base = self._symbols.setdefault(symbol[0], (len(self._symbols) + 1) << _ADDRESS_BITS)
+        return base + sum(int(offset, 16) for offset in re.findall(r"\$(0x[0-9a-f]+)", text))
+
+    def _address(self, text: str) -> Callable[[], Value]:
+        """A closure that gives the address inside `[smem:[...]]`."""
+        match = _MEMORY.search(text)
+        if match is None:
+            return lambda: UNKNOWN
+        parts = [self.reader(part.strip()) for part in match["inside"].split(" + ") if "%" in part]
+        fixed = " + ".join(part for part in match["inside"].split(" + ") if "%" not in part) + match["more"]
+        base = self._constant(fixed) if "#" in fixed else sum(int(h, 16) for h in re.findall(r"\$(0x[0-9a-f]+)", fixed))
+
+        def address() -> Value:
+            total = base
+            for part in parts:
+                value = part()
+                if value is UNKNOWN or total is UNKNOWN:
+                    return UNKNOWN
+                total = (total + value) & 0xFFFFFFFF  # type: ignore[operator]
+            return total
+
+        return address
+
+    # What decides ------------------------------------------------------------------------------------------------
+
+    def _what_decides(self, program: Program) -> set[str]:
+        """Names whose value can reach a branch, a copy, a wait or scalar memory that is read again."""
+        needed: set[str] = set()
+        stores: dict[str, list[Operation]] = {}
+        work: list[str] = []
+        for operation in (op for bundle in program.bundles for op in bundle.operations):
+            if operation.opcode == "sst":
+                stores.setdefault(_memory_key(operation), []).append(operation)
+            if operation.opcode.startswith(("sbr", "dma.", "vsync")) or _is_open_store(operation):
+                work.extend(_names(operation))
+        while work:
+            name = work.pop()
+            if name in needed:
+                continue
+            needed.add(name)
+            definition = self._definitions.get(name)
+            if definition is None:
+                continue
+            work.extend(_names(definition))
+            if definition.opcode == "sld":
+                for store in stores.pop(_memory_key(definition), ()):
+                    needed.add(store.dest or "")
+                    work.extend(_names(store))
+        return needed
+
+    # Executing ---------------------------------------------------------------------------------------------------
+
+    def scalar_steps(self, bundle: Bundle) -> list[Callable[[], None]]:
+        """Closures of a bundle's scalar operations, in an order that reads before it writes."""
+        steps: list[Callable[[], None]] = []
+        written: dict[int, str] = {}
+        saved: list[Callable[[], None]] = []
+        for operation in bundle.operations:
+            if not self._matters(operation):
+                continue
+            substitutes = {}
+            for name in _names(operation):
+                place = self._place(name)
+                if place in written and written[place] != name:
+                    substitutes["%" + name] = copy = f"%before.{next(_serial)}"
+                    saved.append(self._mover(self.reader("%" + name), self._place(copy[1:])))
+            steps.append(self._closure(operation, substitutes))
+            if operation.dest is not None and operation.opcode != "sst":
+                written[self._place(operation.dest)] = operation.dest
+        return saved + steps
+
+    def _matters(self, operation: Operation) -> bool:
+        if operation.opcode.startswith(("sbr", "dma.", "vsync", "shalt", "sphi")):
+            return False
+        if operation.opcode == "sst":
+            return _is_open_store(operation) or operation.dest in self._needed
+        return operation.dest is not None and operation.dest in self._needed
+
+    def _mover(self, read: Callable[[], Value], place: int) -> Callable[[], None]:
+        values = self.values
+
+        def move() -> None:
+            values[place] = read()
+
+        return move
+
+    def _closure(self, operation: Operation, substitutes: dict[str, str]) -> Callable[[], None]:
+        """One operation, with its guard."""
+
+        def reader(text: str) -> Callable[[], Value]:
+            return self.reader(substitutes.get(text, text))
+
+        if operation.opcode == "sst":
+            return self._store(operation, reader)
+        compute = self._computation(operation, reader)
+        assert operation.dest is not None
+        values, place = self.values, self._place(operation.dest)
+        if operation.guard is None:
+            return self._mover(compute, place)
+        guard, wanted = reader("%" + operation.guard), not operation.negated
+        keep = reader(operation.old) if operation.old else lambda: values[place]
+
+        def guarded() -> None:
+            holds = guard()
+            if holds is UNKNOWN:
+                values[place] = UNKNOWN
+            else:
+                values[place] = compute() if bool(holds) is wanted else keep()
+
+        return guarded
+
+    def _computation(self, operation: Operation, reader: Callable[[str], Callable[[], Value]]) -> Callable[[], Value]:
+        if operation.note == "core_id":
+            return lambda: self.core
+        if operation.note == "chip_id":
+            return lambda: 0
+        if operation.opcode == "sld":
+            return self._load(operation)
+        if operation.opcode == "scalar_select":
+            chosen, yes, no = (reader(operation.named[label]) for label in ("predicate", "on_true", "on_false"))
+            return lambda: UNKNOWN if (p := chosen()) is UNKNOWN else yes() if p else no()
+        if operation.opcode.startswith("inlined_call_operand.") and operation.opcode != "inlined_call_operand.":
+            return lambda base=self._constant(f"#operand_{operation.dest}"): base  # type: ignore[misc]
+        function = _function(operation)
+        if function is None:
+            return lambda: UNKNOWN
+        first = reader(operation.operands[0])
+        second = reader(operation.operands[1]) if len(operation.operands) > 1 else lambda: 0
+        return lambda: function(first(), second())
+
+    def _load(self, operation: Operation) -> Callable[[], Value]:
+        address, memory = self._address(operation.operands[0]), self.memory
+        return lambda: UNKNOWN if (a := address()) is UNKNOWN else memory.get(a, UNKNOWN)  # type: ignore[arg-type]
+
+    def _store(self, operation: Operation, reader: Callable[[str], Callable[[], Value]]) -> Callable[[], None]:
+        address, value, memory = self._address(operation.operands[0]), reader(operation.operands[-1]), self.memory
+        guard = reader("%" + operation.guard) if operation.guard else lambda: True
+        wanted = not operation.negated if operation.guard else True
+
+        def store() -> None:
+            holds, where = guard(), address()
+            if where is UNKNOWN:
+                memory.clear()  # it may have been any word
+            elif holds is UNKNOWN:
+                memory[where] = UNKNOWN  # type: ignore[index]
+            elif bool(holds) is wanted:
+                memory[where] = value()  # type: ignore[index]
+
+        return store
+
+
+_serial = itertools.count()
+_DIVISIONS = {"kRem": "remainder", "kDiv": "divide"}
+
+
+def _function(operation: Operation) -> Function | None:
+    """Arithmetic of an operation; None when its result cannot be known from the text."""
+    if not operation.operands:
+        return None
+    if operation.opcode == "sdivrem.u32":
+        return FUNCTIONS.get(_DIVISIONS.get(operation.note, ""))
+    if operation.opcode == "spop.drf" or operation.opcode.startswith("int_to_ptr."):
+        return FUNCTIONS["smov.u32"]
+    return FUNCTIONS.get(operation.opcode)
+
+
+def _register(name: str) -> str:
+    return name.rpartition("_")[2]
+
+
+def _names(operation: Operation) -> list[str]:
+    """Names that an operation reads, guard and kept value included."""
+    texts = [*operation.operands, operation.old or ""]
+    names = [name for text in texts for name in re.findall(r"%([\w.]+)", text)]
+    return [*names, operation.guard] if operation.guard else names
+
+
+def _memory_key(operation: Operation) -> str:
+    match = _MEMORY.search(operation.operands[0])
+    return match["inside"] if match and "%" not in match["inside"] else "*"
+
+
+def _is_open_store(operation: Operation) -> bool:
+    return operation.opcode == "sst" and "_spill]" not in operation.operands[0]

@@ -1,0 +1,140 @@
+"""Run a kernel's program: branches and predicates exactly, one cycle a bundle, copies and matrix results awaited.
+
+Every iteration of every loop is executed on the scalar side, so trip counts, index maps and skipped copies come
+out of the program itself and nothing is extrapolated. What repeats is fast for another reason: operations that
+decide nothing are dropped, and a step that meets the matrix units in a known state is a look-up.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cairn.lab import dma, units
+from cairn.lab.bundles import Program, Unreadable
+from cairn.lab.chip import Chip
+from cairn.lab.decode import Block, Decoder
+from cairn.lab.scalar import UnknownControl
+
+MAX_BLOCKS = 4_000_000  # some ten seconds; a program that is longer is refused, not extrapolated
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one core did. Cycles are core cycles; `refused` is the reason why there is no result, or None."""
+
+    cycles: int = 0
+    bundles: int = 0
+    mxu_stall_cycles: int = 0
+    dma_wait_cycles: int = 0
+    mxu_busy_cycles: float = 0.0
+    hbm_bytes: int = 0
+    copies: int = 0
+    spills: int = 0
+    fills: int = 0
+    queues: bool = True
+    refused: str | None = None
+
+
+@dataclass
+class _Tally:
+    now: int = 0
+    bundles: int = 0
+    mxu_stall: int = 0
+    dma_wait: int = 0
+    mxu_busy: int = 0
+    spills: int = 0
+    fills: int = 0
+    blocks: int = 0
+
+
+class Simulator:
+    """One program on one chip; may be run several times, as either core."""
+
+    def __init__(self, program: Program, chip: Chip, *, max_blocks: int = MAX_BLOCKS) -> None:
+        self._chip = chip
+        self._program = program
+        self._decoder = Decoder(program, chip)
+        self._max_blocks = max_blocks
+
+    def run(self, *, core: int = 0, shared: bool = False) -> Run:
+        """Execute from the first bundle to the end.
+
+        Args:
+            core: which of two cores this is; the program may skip or split its work by it.
+            shared: both cores draw on the memory at the same time.
+        """
+        use_queues = units.balanced(self._program, self._chip)
+        try:
+            if use_queues:
+                result = self._attempt(core, shared, units.MatrixUnits(self._chip))
+                if result is not None and not _suspicious(result):
+                    return result
+            return self._attempt(core, shared, None) or Run(refused="unreachable")
+        except (UnknownControl, Unreadable, dma.LostWait) as error:
+            return Run(refused=str(error))
+
+    def _attempt(self, core: int, shared: bool, matrix: units.MatrixUnits | None) -> Run | None:
+        """One run; None when the queue model proved wrong for this program."""
+        self._decoder.registers.reset(core)
+        engine = dma.DmaEngine(self._chip, shared=shared)
+        tally = _Tally()
+        position: int | None = 0
+        try:
+            while position is not None:
+                block = self._decoder.block(position)
+                _run_block(block, tally, engine, matrix)
+                position = _next(block)
+                tally.blocks += 1
+                if tally.blocks > self._max_blocks:
+                    raise Unreadable(f"more than {self._max_blocks} blocks to execute: too long to simulate")
+        except units.QueueMismatch:
+            return None
+        if matrix is not None and not matrix.drained:
+            return None
+        return Run(
+            cycles=tally.now,
+            bundles=tally.bundles,
+            mxu_stall_cycles=tally.mxu_stall,
+            dma_wait_cycles=tally.dma_wait,
+            mxu_busy_cycles=tally.mxu_busy / self._chip.mxu_count,
+            hbm_bytes=engine.hbm_bytes,
+            copies=engine.copies,
+            spills=tally.spills,
+            fills=tally.fills,
+            queues=matrix is not None,
+        )
+
+
+def _run_block(block: Block, tally: _Tally, engine: dma.DmaEngine, matrix: units.MatrixUnits | None) -> None:
+    for step in block.steps:
+        for scalar in step.scalars:
+            scalar()
+        tally.bundles += step.cycles
+        tally.now += step.cycles
+        tally.mxu_busy += step.mxu_busy
+        tally.spills += step.spills
+        tally.fills += step.fills
+        if matrix is not None:
+            stall = matrix.run(step.serial, step.cycles, step.units)
+            tally.now += stall
+            tally.mxu_stall += stall
+        if step.event is not None:
+            later = step.event(engine, tally.now)
+            if later > tally.now:
+                waited = math.ceil(later) - tally.now
+                tally.now += waited
+                tally.dma_wait += waited
+                if matrix is not None:
+                    matrix.pass_time(waited)
+
+
+def _next(block: Block) -> int | None:
+    condition: Callable[[], bool] | None = block.condition
+    if condition is None or condition():
+        return block.taken
+    return block.following
+
+
+def _suspicious(run: Run) -> bool:
+    """Self-check: half the time lost to units that are hardly busy means that the queue model is wrong here."""
+    return run.mxu_stall_cycles > 0.5 * run.cycles and run.mxu_busy_cycles < 0.2 * run.cycles

@@ -241,8 +241,8 @@ def inverse_phases(strict: jax.Array, base: int) -> Generator:
 def _diagonal_phases(strict: jax.Array, base: int) -> Generator:
     """Invert all `base`-row diagonal blocks of I + strict at once by forward substitution.
 
-    Packed as [base, C]: a sublane is a row inside its block, a lane is (block, column), so all blocks of a head fit
-    in base/8 registers per 128 lanes. Step j needs column j of each block on all lanes of that block. Lane
+    Packed as [base, C]: a sublane is a row inside its block, a lane is (block, column), so all blocks of a head
+    fit in base/8 registers per 128 lanes. Step j needs column j of each block on all lanes of that block. Lane
     broadcasts would occupy the XLU; one matmul with block-diagonal ones spreads the columns of all steps at once,
     to 16 bits (two bfloat16 parts).
     """

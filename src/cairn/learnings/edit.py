@@ -114,7 +114,7 @@ def add(text: str, entries: Sequence[NewEntry], elsewhere: Sequence[EntryId] = (
         _check(entry, document)
         if document.section(entry.kind) is None:
             made.append(SECTION_TITLES[entry.kind])
-            document = parse(_with_section(document, entry.kind))
+            document = _reread(document, _with_section(document, entry.kind), entry.kind)
         name = next_id(document, entry.kind, elsewhere)
         after = _with_entry(document, entry, name)
         _verify(document, parse(after), name)
@@ -215,12 +215,23 @@ def _verify(before: Document, after: Document, name: str) -> None:
     in_place = len(found) == 1 and found[0].section is not None and found[0].section.kind == found[0].kind
     others = [_content(entry) for entry in after.entries if entry not in found]
     if not in_place or others != [_content(entry) for entry in before.entries]:
-        fence = before.markdown.open_fence
-        raise BadInput(
-            "a new entry would not be read back as one",
-            line=None if fence is None else fence + 1,
-            hint="close the code fence or HTML comment that is left open above its place",
-        )
+        raise _swallowed(before)
+
+
+def _reread(before: Document, text: str, kind: str) -> Document:
+    after = parse(text)
+    if after.section(kind) is None:
+        raise _swallowed(before)
+    return after
+
+
+def _swallowed(document: Document) -> BadInput:
+    fence = document.markdown.open_fence
+    return BadInput(
+        "a new entry would not be read back as one",
+        line=None if fence is None else fence + 1,
+        hint="close the code fence or HTML comment that is left open above its place",
+    )
 
 
 def _content(entry: Entry) -> tuple[str, str]:

@@ -91,11 +91,17 @@ def _of_entry(entry: Entry) -> Iterator[Finding]:
 def _references(document: Document) -> Iterator[Finding]:
     """Mentions of ids that no entry has; `SO5-based` is read as a mention of SO5."""
     known = {name.key for entry in document.entries for name in entry.ids}
+    code = {
+        line
+        for block in document.markdown.blocks
+        if block.kind == "fence"
+        for line in range(block.line + 1, block.end_line + 1)
+    }
     for entry in document.entries:
         own_lines = document.markdown.lines[entry.span.first : entry.span.last]
         seen: set[tuple[str, int | None, str]] = set()
         for line, text in enumerate(own_lines, start=entry.span.first + 1):
-            for name in mentions(text):
+            for name in mentions(text) if line not in code else ():
                 is_known = name.key in known or (name.prefix, name.number, "") in known
                 if is_known or name.key in seen or name.looks_like_type:
                     continue

@@ -114,8 +114,8 @@ def _entry(markdown: Markdown, marked: _Marked, at: int, section: Section | None
 
 def _fields(markdown: Markdown, start: int, end: int) -> tuple[Field, ...]:
     found = sorted(_labels(markdown, start, end))
-    ends = [line for line, _, _ in found[1:]] + [end]
-    return tuple(_field(markdown, place, stop) for place, stop in zip(found, ends, strict=True))
+    stops = [line for line, _, _ in found] + [end]
+    return tuple(_field(markdown, place, stop) for place, stop in zip(found, stops[1:], strict=True))
 
 
 def _labels(markdown: Markdown, start: int, end: int) -> list[tuple[int, str, str]]:

@@ -58,3 +58,31 @@ def _worst(checks: list[dict[str, Any]]) -> str:
     used = worst["rms"] / worst["allowed_rms"]
     text = f"correctness: {len(checks)} draws with fresh seeds; closest call `{worst['output']}`"
     return f"{text}, rms error {worst['rms']:.1e}, {used:.0%} of what is allowed"
+
+
+def climb_table(data: dict[str, Any]) -> str:
+    """A climb as a person wants to see it: attempts, then where it began and where it is."""
+    attempts = Table("attempt", "decision", "reason", "predicted us", "hypothesis")
+    for attempt in data["attempts"]:
+        hypothesis = " ".join(attempt["hypothesis"].split())[:60]
+        reason, us = attempt["reason"] or "", microseconds(attempt["predicted_us"])
+        attempts.add_row(attempt["id"], attempt["decision"], reason, us, hypothesis)
+    parts: list[Any] = [attempts] if data["attempts"] else []
+    if data["baseline"]:
+        parts.append(_anchors(data))
+    return rendered(*parts, f"branch {data['branch']}   (git log {data['branch']})", f"ledger {data['ledger']}")
+
+
+def _anchors(data: dict[str, Any]) -> Table:
+    baseline, start, champion = data["baseline"], data["start"], data["champion"]
+    table = Table("", "what", f"predicted us on {data['target']}", "against baseline", "of floor")
+    rows = [
+        ("original baseline", baseline["variant"], baseline["predicted_us"]),
+        ("start", start["variant"], start["predicted_us"]),
+        ("champion", champion["attempt"] or "the start", champion["predicted_us"]),
+    ]
+    for label, what, us in rows:
+        ratio = f"{baseline['predicted_us'] / us:.2f}x" if us else "-"
+        share = f"{data['floor_us'] / us:.0%}" if us else "-"
+        table.add_row(label, what, microseconds(us), ratio, share)
+    return table

@@ -120,18 +120,28 @@ class Judge:
             self._open.pop()()
 
     def judge(
-        self, variant: VariantSource, incumbent: VariantSource | None = None, margin: float | None = None
+        self,
+        variant: VariantSource,
+        incumbent: VariantSource | None = None,
+        margin: float | None = None,
+        *,
+        known: Ruling | None = None,
     ) -> Case:
         """Judge one variant against an incumbent (the problem's baseline when none is given).
 
         Args:
             margin: relative gain in predicted cost that counts; None takes the uncertainty of the predictions.
+            known: a ruling that the caller has come to already (a frozen file was edited); nothing is run then.
 
         Raises:
             BadInput: the problem itself is broken (reference, baseline, tolerance).
             Missing: the worker's interpreter lacks what it needs.
         """
-        case = Case(variant, incumbent=incumbent or self._baseline, margin=margin)
+        case = Case(variant, incumbent=incumbent or self._baseline, margin=margin, ruling=known)
+        if known is not None:
+            stage = {"stage": "frozen", "s": 0.0, "verdict": known.verdict.value}
+            case.stages.append({**stage, "reason": known.reason, "detail": known.detail})
+            return case
         steps: list[tuple[str, Callable[[Case, Runner], Ruling | None]]] = [
             ("frozen", self._frozen),
             ("load", self._load),

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Make the project's environment from uv.lock. uv is used when it is there, else fetched as a package into the
+# environment itself. Nothing is written outside the project but uv's own cache.
+set -eu
+venv=$1
+python=${PYTHON:-python3}
+
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    echo "cairn needs Python 3.11 or later; $python is $("$python" --version 2>&1). Set PYTHON=/path/to/python3.11" >&2
+    exit 69
+fi
+if command -v uv >/dev/null 2>&1; then
+    uv=uv
+    [ -x "$venv/bin/python" ] || uv venv --quiet --python "$python" "$venv"
+else
+    if [ ! -x "$venv/bin/python" ] && ! "$python" -m venv "$venv"; then
+        echo "cairn: $python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2
+        exit 69
+    fi
+    [ -x "$venv/bin/uv" ] || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
+    uv=$venv/bin/uv
+fi
+# --inexact: keep uv itself, which is not among the locked packages
+VIRTUAL_ENV="$PWD/$venv" UV_PROJECT_ENVIRONMENT="$venv" "$uv" sync --frozen --inexact --all-extras --no-progress --quiet
+"$venv/bin/cairn" --version

@@ -24,6 +24,7 @@ class Chip:
     clock_scale: float
     cores_per_device: int
     branch_delay_bundles: int
+    folds_empty_slots: bool
     dma_granule_bytes: int
     dma_in_latency_ns: float
     dma_out_latency_ns: float

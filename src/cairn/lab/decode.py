@@ -79,24 +79,37 @@ class Decoder:
             index += 1
             if branch is not None:
                 target = self._target(branch)
-                index = self._delay_slots(index, target, steps)
+                index = self._delay_slots(index, target, steps, branch)
                 following = index if branch.guard is not None else None
                 return Block(steps, self._condition(branch), target, following)
         return Block(steps, None, None, None)  # the exit bundle
 
-    def _delay_slots(self, index: int, target: int, steps: list[Step]) -> int:
+    def _delay_slots(self, index: int, target: int, steps: list[Step], branch: Operation) -> int:
         """Decode the bundles that run before the jump happens; return the first one behind them.
 
-        Newer chips print fewer: a run of empty slots may be one bundle. The slots therefore end early at the
-        target itself and before another branch.
+        Some chips print fewer: one empty bundle stands for the rest of the slots of a forward branch.
         """
-        bundles = self._program.bundles
+        bundles, first = self._program.bundles, index
         for _ in range(self._chip.branch_delay_bundles):
             if index >= len(bundles) or index == target or _branch_of(bundles[index]) is not None:
                 break
-            self._bundle(bundles[index], steps)
+            bundle = bundles[index]
+            self._bundle(bundle, steps)
             index += 1
+            if (
+                bundle.empty
+                and self._chip.folds_empty_slots
+                and target > index
+                and not self._continues(index, branch)
+            ):
+                steps[-1].cycles += self._chip.branch_delay_bundles - (index - first)
+                break
         return index
+
+    def _continues(self, index: int, branch: Operation) -> bool:
+        """Whether a bundle holds an operation that is only for the case that the branch is not taken."""
+        operations = self._program.bundles[index].operations if index < len(self._program.bundles) else []
+        return any(op.guard == branch.guard and op.negated is not branch.negated for op in operations)
 
     def _target(self, branch: Operation) -> int:
         name = branch.operands[-1]

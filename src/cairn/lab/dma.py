@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from cairn.lab.chip import Chip
 from cairn.lab.scalar import signed
 
-_HBM_DIRECTIONS = {"hbm_to_vmem", "hbm_to_smem", "hbm_to_cmem", "hbm_to_hbm", "vmem_to_hbm", "smem_to_hbm", "cmem_to_hbm"}
+_HBM_DIRECTIONS = {
+    "hbm_to_vmem",
+    "hbm_to_smem",
+    "hbm_to_cmem",
+    "hbm_to_hbm",
+    "vmem_to_hbm",
+    "smem_to_hbm",
+    "cmem_to_hbm",
+}
 _LOCAL_DIRECTIONS = {"vmem_to_vmem", "vmem_to_smem", "smem_to_vmem", "cmem_to_vmem", "vmem_to_cmem"}
 DIRECTIONS = _HBM_DIRECTIONS | _LOCAL_DIRECTIONS
 _LOCAL_LATENCY_SHARE = 0.5  # an on-chip copy does not travel to HBM; no published measurement, rarely decisive

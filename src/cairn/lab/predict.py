@@ -1,12 +1,17 @@
 """Predicted time of a compiled program on a target, with a stated interval, or a refusal with its reason.
 
-A prediction is never a measurement: it comes from the compiler's own schedule and a small model of the chip.
-Where control flow or a trip count is unknown there is no number at all.
+A prediction is never a measurement: it comes from the compiler's own schedule and a small model of the chip. An
+optimiser that sees nothing else will find the model's blind spots (bank conflicts, free vector ports, fetching of
+very large programs, clocks and heat). Where control flow, a copy or a trip count is unknown there is no number.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cairn.lab import chip, hlo
+from cairn.lab.chip import Chip
+from cairn.lab.kernels import Kernels
+from cairn.lab.schedule import Refused, Schedule, Times
 from cairn.lab.service import CompileResult
 
 MODEL_VERSION = "e1.0"
@@ -17,14 +22,17 @@ class Prediction:
     """What the model says about one compiled program.
 
     Attributes:
-        us: predicted device time, None when refused. `low_us`, `high_us`: the stated interval.
+        us: predicted device time of one call, None when refused. `low_us`, `high_us`: the stated interval.
         cycles: the same in core cycles.
-        breakdown: microseconds by cause: issue, mxu_stall, xlu_stall, eup_stall, dma_wait, neighbours.
+        breakdown: microseconds by cause; they add up to `us`. `issue`, `mxu_stall`, `dma_wait`: inside Pallas
+            kernels, or inside the fusions of a program that has none. `neighbours`: XLA's own work round the
+            kernels, copies and calls included.
         mxu_util: share of the time in which the matrix units were busy.
-        hbm_bytes: bytes moved to and from HBM.
-        spills, fills: executed vector spills and fills. bundles: executed bundles.
+        hbm_bytes: bytes moved to and from HBM, both cores together.
+        spills, fills: executed vector spills and fills. bundles: executed bundles. Of the slower core.
         flags: what to know before trusting the number.
         refused: the reason, None when there is a number.
+        same_kernel_margin: relative difference below which two configurations of one kernel are a tie.
     """
 
     us: float | None = None
@@ -44,7 +52,75 @@ class Prediction:
 
 
 def predict(result: CompileResult, target: str) -> Prediction:
-    """Predict the device time of a compiled program; refuse rather than guess."""
+    """Predict the device time of a compiled program; refuse rather than guess.
+
+    Args:
+        result: what the compile service said; a failure is a refusal.
+        target: the target it was compiled for.
+
+    Raises:
+        UsageError: the target is unknown.
+    """
+    figures = chip.load(target)
     if result.failure is not None:
         return Prediction(refused=f"it did not compile: {result.failure.kind}")
-    return Prediction(refused="the cost model is not in place yet")
+    if result.target != target:
+        return Prediction(refused=f"compiled for {result.target}, not for {target}")
+    if result.dump.truncated:
+        return Prediction(refused="the compiler's dump is too large to read")
+    try:
+        module = hlo.parse(result.dump.hlo)
+        kernels = Kernels(result.dump.bundles, figures)
+        schedule = Schedule(module, kernels, result.dump.bundles.get("TLP", ""), figures)
+        total_us = schedule.total_us()
+    except (hlo.UnreadableHlo, Refused) as error:
+        return Prediction(refused=str(error))
+    if total_us <= 0.0:
+        return Prediction(refused="the program does nothing")
+    return _prediction(total_us, schedule.times, figures, has_kernels=bool(result.custom_calls))
+
+
+def _prediction(total_us: float, times: Times, figures: Chip, *, has_kernels: bool) -> Prediction:
+    by_bytes_share = times.by_bytes_us / total_us
+    margin = figures.interval_fraction + by_bytes_share
+    return Prediction(
+        us=total_us,
+        low_us=total_us / (1.0 + margin),
+        high_us=total_us * (1.0 + margin),
+        cycles=total_us * figures.cycles_per_us,
+        breakdown=_breakdown(total_us, times, has_kernels=has_kernels),
+        mxu_util=times.mxu_busy_us / total_us,
+        hbm_bytes=round(times.hbm_bytes),
+        spills=round(times.spills),
+        fills=round(times.fills),
+        bundles=round(times.bundles),
+        flags=tuple(_flags(total_us, times, figures)),
+        same_kernel_margin=figures.same_kernel_margin,
+    )
+
+
+def _breakdown(total_us: float, times: Times, *, has_kernels: bool) -> dict[str, float]:
+    """Shares of the kernels where there are any; the fusions are then neighbours."""
+    share = times.kernels_us / times.simulated_us if has_kernels and times.simulated_us else 1.0
+    parts = {
+        "issue": times.issue_us * share,
+        "mxu_stall": times.mxu_stall_us * share,
+        "dma_wait": times.dma_wait_us * share,
+    }
+    return {**parts, "neighbours": total_us - sum(parts.values())}
+
+
+def _flags(total_us: float, times: Times, figures: Chip) -> list[str]:
+    flags = ["operands: neighbours charged"]
+    flags.append(
+        f"{times.simulated_us / total_us:.0%} of the time from bundles, {times.by_bytes_us / total_us:.0%} from bytes, "
+        f"{(times.copies_us + times.overhead_us) / total_us:.0%} from copies and calls"
+    )
+    if times.unqueued:
+        flags.append(f"matrix queues not modelled in: {', '.join(sorted(times.unqueued))}")
+    flags.extend(f"by bytes only, {reason}" for reason in sorted(times.unresolved))
+    if figures.clock_scale != 1.0:
+        flags.append(
+            f"{figures.target}: clock scaled by {figures.clock_scale:g}; compare unlike kernels with care"
+        )
+    return flags

@@ -29,6 +29,7 @@ class Registers:
         self.values: list[Value] = []
         self.memory: dict[int, Value] = {}
         self.core = 0
+        self.scalars: dict[int, int] = {}  # operands passed by value, by operand number
         for operation in (op for bundle in program.bundles for op in bundle.operations):
             if operation.dest is not None:
                 self._definitions[operation.dest] = operation
@@ -102,7 +103,11 @@ class Registers:
             return lambda: UNKNOWN
         parts = [self.reader(part.strip()) for part in match["inside"].split(" + ") if "%" in part]
         fixed = " + ".join(part for part in match["inside"].split(" + ") if "%" not in part) + match["more"]
-        base = self._constant(fixed) if "#" in fixed else sum(int(h, 16) for h in re.findall(r"\$(0x[0-9a-f]+)", fixed))
+        base = (
+            self._constant(fixed)
+            if "#" in fixed
+            else sum(int(h, 16) for h in re.findall(r"\$(0x[0-9a-f]+)", fixed))
+        )
 
         def address() -> Value:
             total = base
@@ -203,7 +208,9 @@ class Registers:
 
         return guarded
 
-    def _computation(self, operation: Operation, reader: Callable[[str], Callable[[], Value]]) -> Callable[[], Value]:
+    def _computation(
+        self, operation: Operation, reader: Callable[[str], Callable[[], Value]]
+    ) -> Callable[[], Value]:
         if operation.note == "core_id":
             return lambda: self.core
         if operation.note == "chip_id":
@@ -213,14 +220,22 @@ class Registers:
         if operation.opcode == "scalar_select":
             chosen, yes, no = (reader(operation.named[label]) for label in ("predicate", "on_true", "on_false"))
             return lambda: UNKNOWN if (p := chosen()) is UNKNOWN else yes() if p else no()
-        if operation.opcode.startswith("inlined_call_operand.") and operation.opcode != "inlined_call_operand.":
-            return lambda base=self._constant(f"#operand_{operation.dest}"): base  # type: ignore[misc]
+        if operation.opcode.startswith("inlined_call_operand."):
+            return self._argument(operation)
         function = _function(operation)
         if function is None:
             return lambda: UNKNOWN
         first = reader(operation.operands[0])
         second = reader(operation.operands[1]) if len(operation.operands) > 1 else lambda: 0
         return lambda: function(first(), second())
+
+    def _argument(self, operation: Operation) -> Callable[[], Value]:
+        """An operand of the call: a scalar by value (known if somebody supplied it), else an address."""
+        if operation.opcode == "inlined_call_operand.":  # no memory space: by value
+            number = int(operation.operands[operation.operands.index("index:") + 1])
+            return lambda: self.scalars.get(number, UNKNOWN)
+        base = self._constant(f"#operand_{operation.dest}")
+        return lambda: base
 
     def _load(self, operation: Operation) -> Callable[[], Value]:
         address, memory = self._address(operation.operands[0]), self.memory

@@ -137,8 +137,5 @@ FUNCTIONS: dict[str, Function] = {
         for name, function in _COMPARISONS.items()
         for kind in ("s32", "u32")
     },
-    **{
-        f"scalar_lea.{space}": _arithmetic(operator.add)
-        for space in ("hbm", "vmem", "smem", "sflag", "cmem")
-    },
+    **{f"scalar_lea.{space}": _arithmetic(operator.add) for space in ("hbm", "vmem", "smem", "sflag", "cmem")},
 }

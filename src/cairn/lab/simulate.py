@@ -7,7 +7,7 @@ decide nothing are dropped, and a step that meets the matrix units in a known st
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cairn.lab import dma, units
 from cairn.lab.bundles import Program, Unreadable
@@ -34,6 +34,9 @@ class Run:
     queues: bool = True
     refused: str | None = None
 
+    def with_traffic(self, hbm_bytes: int) -> "Run":
+        return replace(self, hbm_bytes=hbm_bytes)
+
 
 @dataclass
 class _Tally:
@@ -56,13 +59,15 @@ class Simulator:
         self._decoder = Decoder(program, chip)
         self._max_blocks = max_blocks
 
-    def run(self, *, core: int = 0, shared: bool = False) -> Run:
+    def run(self, *, core: int = 0, shared: bool = False, scalars: dict[int, int] | None = None) -> Run:
         """Execute from the first bundle to the end.
 
         Args:
             core: which of two cores this is; the program may skip or split its work by it.
             shared: both cores draw on the memory at the same time.
+            scalars: values of operands passed by value, by operand number, as far as they are known.
         """
+        self._decoder.registers.scalars = scalars or {}
         use_queues = units.balanced(self._program, self._chip)
         try:
             if use_queues:

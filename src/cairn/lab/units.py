@@ -44,7 +44,9 @@ def unit_event(operation: Operation, chip: Chip) -> UnitEvent | None:
     if opcode.startswith("vpop"):
         return UnitEvent("pop", unit)
     if opcode.startswith("vmatpush"):
-        return UnitEvent("push", unit, chip.matpush_interval_cycles["transposed" if "xpose" in opcode else "plain"])
+        return UnitEvent(
+            "push", unit, chip.matpush_interval_cycles["transposed" if "xpose" in opcode else "plain"]
+        )
     if not opcode.startswith("vmatmul"):
         return None
     narrow = ".f32" in opcode or ".lmr" in opcode

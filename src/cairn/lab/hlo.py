@@ -1,0 +1,138 @@
+"""The scheduled HLO of a whole program: what runs round and inside a kernel, in order, with sizes and memory spaces.
+
+Reads the text that the TPU compiler dumps (`*TLP-hlo.txt`). It is not a contract; what cannot be read raises
+`UnreadableHlo` and ends as a refusal.
+"""
+
+import math
+import re
+from dataclasses import dataclass, field
+
+_COMPUTATION = re.compile(r"^(?P<entry>ENTRY )?%(?P<name>\S+) \(.*\{$")
+_SHAPE = re.compile(r"(?P<dtype>[a-z]+\d*(?:e\d+m\d+\w*)?)\[(?P<dims>[\d,]*)\](?:\{(?P<layout>[^}]*)\})?")
+_SPACE = re.compile(r"S\((\d+)\)")
+_OPERAND = re.compile(r"%([^\s,()]+)")
+_BITS = re.compile(r"\d+")
+_COMMENT = re.compile(r"/\*.*?\*/")
+
+
+class UnreadableHlo(Exception):
+    """The HLO text is not of the known form."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One array of a result. `space` 0 is HBM, 1 on-chip vector memory; others are small."""
+
+    dtype: str
+    dims: tuple[int, ...]
+    space: int
+
+    @property
+    def size_bytes(self) -> int:
+        bits = 8 if self.dtype == "pred" else int((_BITS.search(self.dtype) or ["0"])[0])
+        return math.prod(self.dims) * bits // 8
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One scheduled instruction. `attributes` is the text behind the operands; `literal` that of a constant."""
+
+    name: str
+    opcode: str
+    shapes: tuple[Shape, ...]
+    operands: tuple[str, ...]
+    attributes: str
+    literal: str = ""
+
+    @property
+    def is_scalar(self) -> bool:
+        return len(self.shapes) == 1 and math.prod(self.shapes[0].dims) == 1
+
+    def attribute(self, key: str) -> str | None:
+        """Value of a `key=value` attribute, without the leading `%`."""
+        match = re.search(rf"\b{key}=%?([^\s,]+|\"[^\"]*\")", self.attributes)
+        return match[1].strip('"') if match else None
+
+
+@dataclass
+class Computation:
+    """Instructions in schedule order."""
+
+    name: str
+    instructions: list[Instruction] = field(default_factory=list)
+    root: Instruction | None = None
+
+    def find(self, name: str) -> Instruction | None:
+        return next((instruction for instruction in self.instructions if instruction.name == name), None)
+
+
+@dataclass(frozen=True)
+class Module:
+    """All computations by name."""
+
+    computations: dict[str, Computation]
+    entry: Computation
+
+
+def parse(text: str) -> Module:
+    """Parse a scheduled module.
+
+    Raises:
+        UnreadableHlo: no entry computation, or an instruction of unknown form.
+    """
+    computations: dict[str, Computation] = {}
+    entry: Computation | None = None
+    current: Computation | None = None
+    for line in text.splitlines():
+        if current is None:
+            match = _COMPUTATION.match(line)
+            if match:
+                current = computations[match["name"]] = Computation(match["name"])
+                entry = current if match["entry"] else entry
+        elif line.startswith("}"):
+            current = None
+        elif line.strip():
+            _add(current, line.strip())
+    if entry is None:
+        raise UnreadableHlo("no entry computation in the scheduled HLO")
+    return Module(computations, entry)
+
+
+def _add(computation: Computation, line: str) -> None:
+    is_root = line.startswith("ROOT ")
+    instruction = _instruction(line.removeprefix("ROOT "))
+    computation.instructions.append(instruction)
+    if is_root:
+        computation.root = instruction
+
+
+def _instruction(line: str) -> Instruction:
+    name, found, rest = line.partition(" = ")
+    if not found or not name.startswith("%"):
+        raise UnreadableHlo(f"not an instruction: {line[:120]!r}")
+    end = _closing(rest) + 1 if rest.startswith("(") else rest.find(" ")
+    shape_text, rest = rest[:end], rest[end:].lstrip()
+    opcode, _, rest = rest.partition("(")
+    end = _closing("(" + rest) - 1
+    inside = _COMMENT.sub("", rest[:end])
+    shapes = tuple(_shape(match) for match in _SHAPE.finditer(_COMMENT.sub("", shape_text)))
+    operands = () if opcode in ("constant", "parameter") else tuple(_OPERAND.findall(inside))
+    literal = inside if opcode in ("constant", "parameter") else ""
+    return Instruction(name[1:], opcode, shapes, operands, rest[end + 1 :], literal)
+
+
+def _closing(text: str) -> int:
+    """Index of the parenthesis that closes the one at the start."""
+    depth = 0
+    for index, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return index
+    raise UnreadableHlo(f"unbalanced: {text[:120]!r}")
+
+
+def _shape(match: re.Match[str]) -> Shape:
+    space = _SPACE.search(match["layout"] or "")
+    dims = tuple(int(dim) for dim in match["dims"].split(",") if dim)
+    return Shape(match["dtype"], dims, int(space[1]) if space else 0)

@@ -1,0 +1,219 @@
+"""Time of a whole scheduled program: kernels and fusions by their bundles, the rest by bytes, loops by trip count.
+
+Two ways to a number, and the result says how much came from which: `simulated` (the instruction's own bundles) and
+`by_bytes` (an instruction without a readable program that contains no contraction: bytes over bandwidth). A Pallas
+kernel or a contraction that cannot be followed is a refusal; so is a loop without a known trip count.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from cairn.lab.chip import Chip
+from cairn.lab.hlo import Computation, Instruction, Module
+from cairn.lab.kernels import Kernels
+from cairn.lab.loops import Loop, Scalars
+from cairn.lab.simulate import Run
+
+_FREE = {
+    "parameter",
+    "constant",
+    "tuple",
+    "get-tuple-element",
+    "bitcast",
+    "after-all",
+    "partition-id",
+    "replica-id",
+    "opt-barrier",
+    "add-dependency",
+}
+_FREE_CALLS = {"AllocateBuffer", "Sharding", "AssumeGatherIndicesInBound"}
+_COLLECTIVES = ("all-", "reduce-scatter", "collective-", "send", "recv", "infeed", "outfeed")
+_SMALL_BYTES = 4096
+_CALL = re.compile(r"^ *(0x[0-9a-f]+) .*= inlined_call ", re.MULTILINE)
+
+
+class Refused(Exception):
+    """There is no number for this program, and why."""
+
+
+@dataclass
+class Times:
+    """Microseconds by cause, and counts; of one execution of the program.
+
+    `mxu_busy_us` counts a matrix unit's own time, averaged over the units.
+    """
+
+    issue_us: float = 0.0
+    mxu_stall_us: float = 0.0
+    dma_wait_us: float = 0.0
+    kernels_us: float = 0.0
+    simulated_us: float = 0.0
+    by_bytes_us: float = 0.0
+    copies_us: float = 0.0
+    overhead_us: float = 0.0
+    mxu_busy_us: float = 0.0
+    hbm_bytes: float = 0.0
+    bundles: float = 0.0
+    spills: float = 0.0
+    fills: float = 0.0
+    unqueued: set[str] = field(default_factory=set)
+    unresolved: set[str] = field(default_factory=set)
+
+
+class Schedule:
+    """Walks a module in schedule order."""
+
+    def __init__(self, module: Module, kernels: Kernels, top_level: str, chip: Chip) -> None:
+        self._module = module
+        self._kernels = kernels
+        self._chip = chip
+        self._call_us = _cycles_per_call(top_level) / chip.cycles_per_us
+        self._arrivals: dict[str, float] = {}
+        self._channel_free = 0.0
+        self.times = Times()
+
+    def total_us(self) -> float:
+        """Time of the entry computation.
+
+        Raises:
+            Refused: something in it cannot be costed.
+        """
+        return self._walk(self._module.entry, Scalars(self._module.entry), 1.0)
+
+    def _walk(self, computation: Computation, scalars: Scalars, weight: float) -> float:
+        """Elapsed time of one pass; counts go in with `weight`."""
+        now = self._channel_free = 0.0
+        for instruction in computation.instructions:
+            now += self._instruction(instruction, computation, scalars, now, weight)
+        return now
+
+    def _instruction(
+        self, instruction: Instruction, computation: Computation, scalars: Scalars, now: float, weight: float
+    ) -> float:
+        opcode = instruction.opcode
+        if opcode in _FREE or instruction.attribute("custom_call_target") in _FREE_CALLS:
+            return 0.0
+        if opcode == "while":
+            return self._loop(instruction, computation, scalars, weight)
+        if opcode == "call":
+            callee = self._module.computations[instruction.attribute("to_apply") or ""]
+            return self._walk(callee, Scalars(callee), weight)
+        if opcode == "conditional" or opcode.startswith(_COLLECTIVES):
+            raise Refused(f"{opcode} is not modelled ({instruction.name})")
+        if opcode.endswith("-start"):
+            return self._begin_copy(instruction, computation, now, weight)
+        if opcode.endswith("-done"):
+            return self._await_copy(instruction, now, weight)
+        return self._work(instruction, computation, scalars, weight)
+
+    # Loops -------------------------------------------------------------------------------------------------------
+
+    def _loop(self, instruction: Instruction, outer: Computation, scalars: Scalars, weight: float) -> float:
+        """First, second and last iteration are walked; those between are like the second."""
+        loop = Loop(self._module, instruction, outer, scalars)
+        trips = loop.trips()
+        if trips is None:
+            raise Refused(f"the trip count of {instruction.name} does not follow from the program")
+        total_us = 0.0
+        for iteration, times in _representatives(trips):
+            total_us += times * self._walk(loop.body, loop.scalars(iteration), weight * times)
+        return total_us
+
+    # Copies ------------------------------------------------------------------------------------------------------
+
+    def _begin_copy(self, instruction: Instruction, computation: Computation, now: float, weight: float) -> float:
+        size_bytes = _moved_bytes(instruction, computation)
+        per_us = self._chip.hbm_gb_per_s * 1000.0
+        self._channel_free = max(now, self._channel_free) + size_bytes / per_us
+        self._arrivals[instruction.name] = self._channel_free + self._chip.dma_in_latency_ns / 1000.0
+        self.times.hbm_bytes += weight * size_bytes
+        return 0.0
+
+    def _await_copy(self, instruction: Instruction, now: float, weight: float) -> float:
+        arrival = self._arrivals.get(instruction.operands[0]) if instruction.operands else None
+        if arrival is None:
+            raise Refused(f"{instruction.name} waits for a copy that was not seen to start")
+        waited = max(0.0, arrival - now)
+        self.times.copies_us += weight * waited
+        return waited
+
+    # Work --------------------------------------------------------------------------------------------------------
+
+    def _work(self, instruction: Instruction, computation: Computation, scalars: Scalars, weight: float) -> float:
+        is_kernel = instruction.attribute("custom_call_target") == "tpu_custom_call"
+        if instruction.name in self._kernels:
+            known = {
+                number: value
+                for number, name in enumerate(instruction.operands)
+                if (value := scalars.value(name)) is not None
+            }
+            run = self._kernels.run(instruction.name, known)
+            if run.refused is None:
+                return self._simulated(instruction.name, run, weight, is_kernel=is_kernel)
+            if is_kernel:
+                raise Refused(f"kernel {instruction.name}: {run.refused}")
+            self.times.unresolved.add(f"{instruction.name}: {run.refused}")
+        elif is_kernel or instruction.opcode == "custom-call":
+            raise Refused(f"{instruction.name} has no schedule in the dump")
+        return self._by_bytes(instruction, computation, weight)
+
+    def _simulated(self, name: str, run: Run, weight: float, *, is_kernel: bool) -> float:
+        times, per_us = self.times, self._chip.cycles_per_us
+        us = run.cycles / per_us
+        times.issue_us += weight * (run.cycles - run.mxu_stall_cycles - run.dma_wait_cycles) / per_us
+        times.mxu_stall_us += weight * run.mxu_stall_cycles / per_us
+        times.dma_wait_us += weight * run.dma_wait_cycles / per_us
+        times.mxu_busy_us += weight * run.mxu_busy_cycles / per_us
+        times.kernels_us += weight * us if is_kernel else 0.0
+        times.simulated_us += weight * us
+        times.overhead_us += weight * self._call_us
+        times.hbm_bytes += weight * run.hbm_bytes
+        times.bundles += weight * run.bundles
+        times.spills += weight * run.spills
+        times.fills += weight * run.fills
+        if not run.queues:
+            times.unqueued.add(name)
+        return us + self._call_us
+
+    def _by_bytes(self, instruction: Instruction, computation: Computation, weight: float) -> float:
+        size_bytes = _moved_bytes(instruction, computation)
+        if size_bytes <= _SMALL_BYTES:
+            return 0.0  # part of the top-level program
+        if _contracts(instruction, self._module):
+            raise Refused(f"{instruction.name} multiplies matrices and its schedule cannot be followed")
+        us = size_bytes / (self._chip.hbm_gb_per_s * 1000.0)
+        self.times.by_bytes_us += weight * us
+        self.times.hbm_bytes += weight * size_bytes
+        self.times.overhead_us += weight * self._call_us
+        return us + self._call_us
+
+
+def _representatives(trips: int) -> Iterator[tuple[int, int]]:
+    """Iterations to look at, and how many each stands for."""
+    if trips <= 3:
+        yield from ((iteration, 1) for iteration in range(trips))
+    else:
+        yield from ((0, 1), (1, trips - 2), (trips - 1, 1))
+
+
+def _moved_bytes(instruction: Instruction, computation: Computation) -> int:
+    """Bytes between an instruction and HBM: operands and results that lie there, each once."""
+    if instruction.opcode == "copy-start":
+        return max((shape.size_bytes for shape in instruction.shapes), default=0)
+    sources = (computation.find(name) for name in instruction.operands)
+    shapes = [shape for source in sources if source is not None for shape in source.shapes]
+    return sum(shape.size_bytes for shape in (*shapes, *instruction.shapes) if shape.space == 0)
+
+
+def _contracts(instruction: Instruction, module: Module, depth: int = 0) -> bool:
+    if instruction.opcode in ("dot", "convolution"):
+        return True
+    callee = module.computations.get(instruction.attribute("calls") or "")
+    return callee is not None and depth < 16 and any(_contracts(i, module, depth + 1) for i in callee.instructions)
+
+
+def _cycles_per_call(top_level: str) -> float:
+    """Bundles of the top-level program per call it makes: barriers, counters, addresses."""
+    addresses = [int(match[1], 16) for match in _CALL.finditer(top_level)]
+    return (addresses[-1] - addresses[0]) / (len(addresses) - 1) if len(addresses) > 2 else 0.0

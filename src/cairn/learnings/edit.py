@@ -197,6 +197,8 @@ def _insert(document: Document, at: int, lines: Sequence[str]) -> str:
     markdown = document.markdown
     newline = markdown.newline
     before, after = "".join(markdown.lines[:at]), "".join(markdown.lines[at:])
+    if at == 0 and after.startswith("\ufeff"):  # a byte-order mark stays the first thing in the file
+        before, after = "\ufeff", after[1:]
     text = newline.join(lines) + newline
     if before and not before.endswith(("\n", "\r")):
         text = newline + text
@@ -204,6 +206,9 @@ def _insert(document: Document, at: int, lines: Sequence[str]) -> str:
         text = newline + text
     if after and markdown.lines[at].strip():
         text += newline
+    # a lone carriage return of the file must not become half of an inserted CRLF, nor the other way round
+    text = "\r" + text if before.endswith("\r") and text.startswith("\n") else text
+    text = text + "\n" if text.endswith("\r") and after.startswith("\n") else text
     return before + text + after
 
 

@@ -256,7 +256,7 @@ LEAVERS = {
 @pytest.mark.parametrize("script", LEAVERS.values(), ids=LEAVERS)
 def test_nothing_survives_an_edit(rig, script, sandbox):
     script = f"echo x > kernel.py; {script.format(word=rig.word)}"
-    careless = '[shell_environment_policy]\ninherit = "none"'
+    careless = '[shell_environment_policy]\ninherit = "core"\ninclude_only = ["PATH"]'
 
     outcome, _ = rig.play(
         [Scenario([Reply([Shell(script)]), Reply([Say(CLAIM)])])], sandbox=sandbox, config=careless

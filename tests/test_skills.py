@@ -76,12 +76,8 @@ def check_commands(text: str) -> list[str]:
         if not (ROOT / "scripts" / f"{door}.py").is_file():
             faults.append(f"no door {door}")
             continue
-        subcommand = re.match(r" ([a-z-]+)\b", rest)
-        command = [
-            sys.executable,
-            str(ROOT / "scripts" / f"{door}.py"),
-            *(subcommand.groups() if subcommand else ()),
-        ]
+        words = re.match(r"(?: [\w-]+)*", rest.partition(" --")[0])[0].split()
+        command = [sys.executable, str(ROOT / "scripts" / f"{door}.py"), *words]
         asked = subprocess.run([*command, "--help"], capture_output=True, text=True, check=False)
         faults += [f"{door}{rest}: {asked.stderr}"] if asked.returncode else []
         options = re.findall(r"--[a-z][a-z-]*", rest)

@@ -21,8 +21,9 @@ _FRONT_MATTER = re.compile(r"\ufeff?---\r?\n(.*?\n)---\s*?(?:\n|\Z)", re.DOTALL)
 _LABELLED = r"(?im)^\s*(?:[-*+]\s+)?[*_]*{}[*_]*\s*:[*_]*\s*(.+?)\s*$"
 _TITLE_POINTS, _TEXT_POINTS = 3, 1
 _STOP_WORDS = re.compile(
-    r"about|and|are|did|experiments?|for|from|how|last|learned|lessons?|made|our|over|reports?|retrospective|runs?"
-    r"|summar(?:y|i[sz]e)|that|the|this|tried|was|week|were|what|which|with"
+    r"about|an|and|are|as|at|by|did|experiments?|for|from|how|i|in|is|it|last|learned|lessons?|made|me|my|of|on|or"
+    r"|our|over|reports?|retrospective|runs?|summar(?:y|i[sz]e)|that|the|this|to|tried|us|was|we|week|were|what"
+    r"|which|with"
 )
 
 

@@ -33,8 +33,8 @@ def read_log(text: str) -> tuple[LogEntry, ...]:
     """All entries of a log in the order of the file, which need not be that of time."""
     markdown = read_markdown(text)
     starts = sorted(_starts(markdown), key=lambda start: start.first_line)
-    ends = [start.first_line for start in starts[1:]] + [len(markdown.lines) + 1]
-    entries = (_complete(markdown, start, end) for start, end in zip(starts, ends, strict=True))
+    stops = [start.first_line for start in starts] + [len(markdown.lines) + 1]
+    entries = (_complete(markdown, start, end) for start, end in zip(starts, stops[1:], strict=True))
     return tuple(entry for entry in entries if entry)
 
 

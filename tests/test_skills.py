@@ -129,6 +129,19 @@ def test_loop_rules_come_first_in_hill_climb() -> None:
     assert text.index("## Rules") < text.index("**Helpers.**")
 
 
+def test_the_entries_that_record_learnings_shows_can_be_added(tmp_path: Path) -> None:
+    text = (ROOT / "skills/record-learnings/SKILL.md").read_text(encoding="utf-8")
+    example = re.search(r'(?ms)^    (\[\{"type".*?\}\}\])$', text)
+    assert example
+    (tmp_path / "registry.json").write_text("{}")
+    (tmp_path / "new.json").write_text(example[1])
+    door = [sys.executable, str(ROOT / "scripts/learnings.py")]
+    for command in (["add", "--from", "new.json"], ["lint"]):
+        done = subprocess.run([*door, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert "### [S001]" in (tmp_path / "AGENT.md").read_text(encoding="utf-8")
+
+
 GOOD = f'---\nname: a-b\ndescription: "Does it. Use when asked."\nmetadata:\n  tags: "x, y"\n---\n\n{HELPERS}\n'
 SHORT = HELPERS.splitlines()[0]
 PLANTED: list[tuple[str, Callable[[str], list[str]], str, str]] = [

@@ -1,10 +1,10 @@
 """run_bounded with real programs that hang, flood, fork, hide or refuse to die."""
 
 import os
+import random
 import signal
 import subprocess
 import time
-import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ class Bench:
     """Runs programs in a folder, and finds what they left behind by a word on their command line."""
 
     folder: Path
-    word: str = field(default_factory=lambda: f"left-{uuid.uuid4().hex}")
+    word: str = field(default_factory=lambda: f"1000.{random.randrange(10**15):015}")  # also a time to sleep
 
     @property
     def streams(self) -> Streams:
@@ -44,7 +44,7 @@ class Bench:
         return [process for process in psutil.process_iter(["cmdline"]) if self._is_mine(process)]
 
     def _is_mine(self, process: psutil.Process) -> bool:
-        return self.word in (process.info["cmdline"] or []) and process.status() != psutil.STATUS_ZOMBIE
+        return self.word in " ".join(process.info["cmdline"] or []) and process.status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_the_wall_limit_ends_a_busy_program(bench):
 
 
 def test_the_idle_limit_ends_a_silent_program(bench):
-    outcome = bench.shell("echo once; sleep 1000", wall_s=30, idle_s=0.5)
+    outcome = bench.shell("echo once; sleep $0", wall_s=30, idle_s=0.5)
 
     assert outcome.ended_by == "idle"
     assert outcome.wall_s < 5
@@ -140,25 +140,25 @@ def test_a_cancelled_run_ends(bench):
 
 
 def test_an_interrupt_lets_a_program_clean_up(bench):
-    outcome = bench.shell("trap 'echo cleaned; exit 7' INT; echo ready; sleep 1000 & wait", wall_s=0.5)
+    outcome = bench.shell("trap 'echo cleaned; exit 7' INT; echo ready; sleep $0 & wait", wall_s=0.5)
 
     assert (outcome.ended_by, outcome.returncode) == ("wall", 7)
     assert bench.out() == "ready\ncleaned\n"
 
 
 def test_a_program_that_ignores_interrupts_is_killed(bench):
-    outcome = bench.shell("trap '' INT TERM; sleep 1000", wall_s=0.5)
+    outcome = bench.shell("trap '' INT TERM; sleep $0", wall_s=0.5)
 
     assert (outcome.ended_by, outcome.returncode) == ("wall", -signal.SIGKILL)
 
 
 LEAVERS = {
-    "background": "bash -c 'sleep 1000; true' $0 &",
-    "own session": "setsid bash -c 'sleep 1000; true' $0 & sleep 0.2",
-    "twice forked": "(setsid bash -c 'setsid bash -c \"sleep 1000; true\" $0 & sleep 0.2' $0 &) ; sleep 0.5",
-    "no hangup": "nohup bash -c 'sleep 1000; true' $0 &",
-    "without environment": "env -i /bin/bash -c '/bin/sleep 1000; true' $0 & sleep 0.2",
-    "deaf": "bash -c 'trap \"\" INT TERM HUP; sleep 1000; true' $0 & sleep 0.2",
+    "background": "bash -c 'sleep $0; true' $0 &",
+    "own session": "setsid bash -c 'sleep $0; true' $0 & sleep 0.2",
+    "twice forked": "(setsid bash -c 'setsid bash -c \"sleep $0; true\" $0 & sleep 0.2' $0 &) ; sleep 0.5",
+    "no hangup": "nohup bash -c 'sleep $0; true' $0 &",
+    "without environment": "env -i /bin/bash -c '/bin/sleep $0; true' $0 & sleep 0.2",
+    "deaf": "bash -c 'trap \"\" INT TERM HUP; sleep $0; true' $0 & sleep 0.2",
 }
 
 
@@ -172,19 +172,19 @@ def test_nothing_survives_a_program_that_ended_by_itself(bench, script):
 
 @pytest.mark.parametrize("script", LEAVERS.values(), ids=LEAVERS)
 def test_nothing_survives_a_limit(bench, script):
-    assert bench.shell(f"{script}\nsleep 1000", wall_s=1).ended_by == "wall"
+    assert bench.shell(f"{script}\nsleep $0", wall_s=1).ended_by == "wall"
     assert bench.survivors() == []
 
 
 def test_a_limit_finds_descendants_that_hide_behind_a_root_that_obeys(bench):
-    script = "setsid env -i /bin/bash -c '/bin/sleep 1000; true' $0 & trap 'exit 1' INT; sleep 1000 & wait"
+    script = "setsid env -i /bin/bash -c '/bin/sleep $0; true' $0 & trap 'exit 1' INT; sleep $0 & wait"
 
     assert bench.shell(script, wall_s=1).ended_by == "wall"
     assert bench.survivors() == []
 
 
 def test_a_descendant_that_keeps_the_streams_open_blocks_nobody(bench):
-    outcome = bench.shell("echo done; (sleep 1000; true) & exit 0")
+    outcome = bench.shell("echo done; (sleep $0; true) & exit 0")
 
     assert outcome.ok
     assert outcome.wall_s < 5

@@ -2,8 +2,8 @@
 
 import dataclasses
 import os
+import random
 import subprocess
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +39,7 @@ class Rig:
     folder: Path
     workdir: Path
     logs: Path
-    word: str = field(default_factory=lambda: f"left-{uuid.uuid4().hex}")
+    word: str = field(default_factory=lambda: f"1000.{random.randrange(10**15):015}")  # also a time to sleep
 
     @property
     def kernel(self) -> Path:
@@ -166,14 +166,16 @@ def test_the_models_shell_sees_no_key_and_no_variable_of_the_parent(rig, monkeyp
 @with_client
 @with_sandbox
 def test_the_sandbox_keeps_the_model_in_its_worktree(rig):
-    outside = Path.home() / f".cairn-test-{rig.word}"
-    script = f"echo x > kernel.py; echo y > {outside}; git commit -qam sly"
-    try:
-        rig.play([Scenario([Reply([Shell(script)]), Reply([Say(CLAIM)])])])
-        assert not outside.exists()
-    finally:
-        outside.unlink(missing_ok=True)
+    outside = rig.folder / "outside"
+    commit = "git -c user.name=a -c user.email=a@b commit -qam sly"
+    script = f"echo x > kernel.py; echo y > {outside}; {commit}"
+    no_temporary_folder = [
+        f"sandbox_workspace_write.exclude_{what}=true" for what in ("slash_tmp", "tmpdir_env_var")
+    ]
 
+    rig.play([Scenario([Reply([Shell(script)]), Reply([Say(CLAIM)])])], extra_config=no_temporary_folder)
+
+    assert not outside.exists()
     assert rig.kernel.read_text() == "x\n"
     log = subprocess.run(
         ["git", "-C", rig.workdir, "log", "--format=%s"], capture_output=True, text=True, check=True
@@ -245,9 +247,9 @@ def test_a_refused_connection_ends(rig):
 
 
 LEAVERS = {
-    "background": "bash -c 'sleep 1000; true' {word} >/dev/null 2>&1 &",
-    "own session": "setsid bash -c 'sleep 1000; true' {word} >/dev/null 2>&1 & sleep 0.3",
-    "twice forked": "(setsid bash -c 'sleep 1000; true' {word} >/dev/null 2>&1 &); sleep 0.3",
+    "background": "bash -c 'sleep {word}; true' >/dev/null 2>&1 &",
+    "own session": "setsid bash -c 'sleep {word}; true' >/dev/null 2>&1 & sleep 0.3",
+    "twice forked": "(setsid bash -c 'sleep {word}; true' >/dev/null 2>&1 &); sleep 0.3",
 }
 
 
@@ -269,7 +271,7 @@ def test_nothing_survives_an_edit(rig, script, sandbox):
 @with_client
 @pytest.mark.parametrize("sandbox", SANDBOXES)
 def test_nothing_survives_a_limit(rig, sandbox):
-    script = f"setsid bash -c 'sleep 1000; true' {rig.word} & bash -c 'trap \"\" INT TERM; sleep 1000' {rig.word}"
+    script = f"setsid bash -c 'sleep {rig.word}; true' & bash -c 'trap \"\" INT TERM; sleep {rig.word}; true'"
 
     outcome, _ = rig.play([Scenario([Reply([Shell(script)])])], sandbox=sandbox, limits=Limits(wall_s=3))
 

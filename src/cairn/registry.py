@@ -31,13 +31,17 @@ class _PathKeys(msgspec.Struct, frozen=True):
 
 
 class ClimbSettings(msgspec.Struct, frozen=True):
-    """Defaults of `cairn climb`. `margin`: the least relative gain in predicted cost that counts."""
+    """Defaults of `cairn climb`.
+
+    `margin`: the least relative gain in predicted cost that counts. `agent_idle_s` must exceed the longest command
+    that an agent runs, because most say nothing meanwhile. `python`: the interpreter that has the kernels' jax.
+    """
 
     attempts: int = 6
     margin: float = 0.05
     python: str | None = None
     agent_wall_s: float = 1800.0
-    agent_idle_s: float = 300.0
+    agent_idle_s: float = 600.0
     codex_model: str | None = None
     codex_reasoning_effort: str | None = None
     codex_sandbox: str = "workspace-write"

@@ -26,6 +26,7 @@ from cairn.climb.state import State, fold
 from cairn.errors import Missing, TryAgain, UsageError
 from cairn.execution.interpreter import find_python
 from cairn.git import Git
+from cairn.judge.referee import Judge
 from cairn.problem import Problem, load_problem
 from cairn.process import Limits
 from cairn.registry import Registry, load_registry
@@ -58,7 +59,12 @@ def run_climb(folder: Path, registry_path: Path | None, options: Mapping[str, An
             spec,
             _agent(registry, options),
             on_event=lambda event: tell(event, say),
-            on_stage=lambda stage, text: say(f"    {stage}: {text}") if text else None,
+            open_judge=functools.partial(
+                Judge,
+                target=spec.target,
+                python=find_python(registry),
+                on_stage=functools.partial(_tell_stage, say),
+            ),
         )
         say(f"climbing {problem.name} as `{spec.name}` for {spec.target.name}, {spec.attempts} attempts in all")
         say(f"ledger {climb.ledger.path}")
@@ -108,7 +114,6 @@ def _spec(problem: Problem, registry: Registry, options: Mapping[str, Any]) -> C
         problem=problem.folder,
         variant=variant,
         target=choose_target(problem, options["target_name"]),
-        python=find_python(registry),
         folder=registry.paths.runs / name,
         attempts=options["attempts"] or settings.attempts,
         margins=Margins(sweep=settings.margin, edit=2 * settings.margin),
@@ -130,6 +135,10 @@ def _agent(registry: Registry, options: Mapping[str, Any]) -> Agent:
         reasoning_effort=settings.codex_reasoning_effort,
         sandbox=settings.codex_sandbox,
     )
+
+
+def _tell_stage(say: Say, stage: str, text: str) -> None:
+    say(f"    {stage}: {text}" if text else f"    {stage}")
 
 
 def _uncommitted(problem: Problem) -> list[str]:

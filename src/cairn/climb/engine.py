@@ -7,6 +7,7 @@ receipt, so nothing is judged twice and nothing that was kept is lost.
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,6 @@ class ClimbSpec:
     problem: Path
     variant: str
     target: Target
-    python: Path
     folder: Path
     attempts: int
     margins: Margins
@@ -61,7 +61,13 @@ class ClimbSpec:
 
 
 class Climb:
-    """One launch of a climb. The caller holds the climb's lock."""
+    """One launch of a climb. The caller holds the climb's lock.
+
+    Args:
+        agent: who edits.
+        on_event: told of every ledger line after it is on disk.
+        open_judge: gives the judge for the pristine problem.
+    """
 
     def __init__(
         self,
@@ -69,11 +75,11 @@ class Climb:
         agent: Agent,
         *,
         on_event: Callable[[Event], None] = lambda event: None,
-        on_stage: Callable[[str, str], None] = lambda stage, text: None,
+        open_judge: Callable[[Problem], AbstractContextManager[Judge]],
     ) -> None:
         self.spec = spec
         self._agent = agent
-        self._on_stage = on_stage
+        self._open_judge = open_judge
         self._git = Git(spec.problem)
         self._problem_path = self._git.relative(spec.problem)
         self.variant_path = f"{self._problem_path}/variants/{spec.variant}.py"
@@ -94,8 +100,7 @@ class Climb:
         self._worktrees.close_all()
         self._start()
         try:
-            problem = self._pristine_problem()
-            with Judge(problem, self.spec.target, python=self.spec.python, on_stage=self._on_stage) as judge:
+            with self._open_judge(self._pristine_problem()) as judge:
                 if self.state.measured is None:
                     self._measure(judge)
                 self._finish_open_attempt(judge)

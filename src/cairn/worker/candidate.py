@@ -4,11 +4,11 @@ Nothing here decides anything. The judge does not believe this process beyond "t
 outputs are compared elsewhere, and cost comes from compiling the exported program elsewhere.
 """
 
-import contextlib
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,15 @@ def _bound(run: Callable[..., Any], config: Any) -> Callable[..., Any]:
 
 
 def _export(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    """Lower for TPU on abstract inputs and serialise the program."""
+    """Lower for TPU on abstract inputs and serialise the program.
+
+    Without `locations` no file name or line is in it, so that equal programs are equal bytes wherever the source
+    lies and whatever its comments; with them the compiler can name the kernel's line in an error.
+    """
     del blobs
     from jax import export
 
+    jax.config.update("jax_traceback_in_locations_limit", 10 if header["locations"] else 0)
     abstract = [jax.ShapeDtypeStruct(tuple(s["shape"]), np.dtype(s["dtype"])) for s in header["inputs"]]
     # a fresh function: the jitted one may be cached with calls lowered for the interpreter
     program = export.export(
@@ -85,25 +90,14 @@ def _call(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     return {"outputs": specs}, output_blobs
 
 
-@contextlib.contextmanager
-def interpreted(interpreter: str) -> Iterator[None]:
-    """Send every `pallas_call` inside to an interpreter.
+def interpreted(interpreter: str) -> AbstractContextManager[None]:
+    """Send every `pallas_call` inside to an interpreter, by jax's public switch.
 
     `hlo` turns the kernel into plain XLA operations: fast, but it knows no DMA or semaphores. `tpu` simulates
-    memories, copies and semaphores event by event: slow, and complete. jax has a public switch for the second
-    only; the first is the same setting with the value that `pallas_call(interpret=True)` would have.
+    memories, copies and semaphores event by event: slow, and complete.
     """
-    if interpreter == "tpu":
-        from jax.experimental.pallas import tpu as pltpu
+    from jax.experimental.pallas import tpu as pltpu
 
-        with pltpu.force_tpu_interpret_mode():
-            yield
-        return
-    from jax._src import config
-
-    setting = config.pallas_tpu_interpret_mode_context_manager
-    before = setting.swap_local(True)
-    try:
-        yield
-    finally:
-        setting.set_local(before)
+    parameters: Any = True if interpreter == "hlo" else pltpu.InterpretParams()
+    switched: AbstractContextManager[None] = pltpu.force_tpu_interpret_mode(parameters)
+    return switched

@@ -1,0 +1,274 @@
+"""The judge on real variants in real processes: each honest, wrong, broken or lying one gets the right reason.
+
+The interpreter, the real TPU compiler and the cost model are all at work here; only the problem is a toy.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import TOY
+
+from cairn.errors import BadInput, Missing
+from cairn.judge.protocol import JudgeLimits, VariantSource
+from cairn.judge.receipt import ReceiptBook
+from cairn.judge.record import record_of
+from cairn.judge.referee import STAGES, Case, Judge
+from cairn.problem import load_problem
+from cairn.roofline import parse_target
+
+PYTHON = Path(sys.executable)
+GOOD = (TOY / "variants" / "pallas_axpy.py").read_text()
+HEAD = "import dataclasses, os, sys\nimport jax, jax.numpy as jnp\n"
+CONFIG = "@dataclasses.dataclass(frozen=True)\nclass Config:\n    block: int = 8\n"
+
+
+def plain(body: str, before: str = "") -> str:
+    """A variant without Pallas whose `run` has this body."""
+    return f"{HEAD}{before}\n{CONFIG}\ndef run(x, y, *, config):\n    {body}\n"
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    limits = JudgeLimits(load_s=30, export_s=30, call_s=30, compile_s=60)
+    with Judge(load_problem(TOY), parse_target("tpu-v5p"), python=PYTHON, limits=limits) as judge:
+        yield judge
+
+
+def source(text: str, **config: object) -> VariantSource:
+    return VariantSource("pallas_axpy", text.encode(), config)
+
+
+def outcome(case: Case) -> tuple[str, str]:
+    assert case.ruling is not None
+    return case.verdict.value, case.ruling.reason
+
+
+pytestmark = [pytest.mark.tpu_compiler, pytest.mark.timeout(180)]
+
+
+def test_a_better_block_is_kept(judge: Judge, tmp_path: Path) -> None:
+    case = judge.judge(source(GOOD, block=64), source(GOOD, block=8), margin=0.05)
+    assert outcome(case) == ("KEEP", "faster")
+    assert case.ratio is not None
+    assert case.ratio < 0.8
+    assert case.cost_us is not None
+    assert case.cost_us > case.floors[0].physics.us
+    assert [stage["stage"] for stage in case.stages] == [*STAGES, "frozen"]
+    book = ReceiptBook(tmp_path / "receipts.jsonl")
+    receipt = book.add(record_of(case, judge, climb="c", attempt="a0001"))
+    assert receipt["fingerprint"]["libtpu"]
+    assert receipt["fingerprint"]["jax"]
+    assert len(set(receipt["seeds"])) == len(receipt["seeds"]) == 5
+    assert {check["family"] for check in receipt["correctness"]} == {"normal", "large"}
+    assert all(output["ok"] for check in receipt["correctness"] for output in check["outputs"])
+    assert len(receipt["cost"]["shapes"][0]["compiler"]["custom_calls"]) == 1
+    assert not book.broken_links()
+
+
+def test_seeds_are_fresh(judge: Judge) -> None:
+    one = judge.judge(source(GOOD, block=16), source(GOOD, block=8), margin=0.05)
+    two = judge.judge(source(GOOD, block=16), source(GOOD, block=8), margin=0.05)
+    assert not set(one.seeds) & set(two.seeds)
+    assert one.programs == two.programs
+
+
+def test_a_worse_block_is_discarded(judge: Judge) -> None:
+    case = judge.judge(source(GOOD, block=8), source(GOOD, block=64), margin=0.05)
+    assert outcome(case) == ("DISCARD", "slower")
+
+
+def test_a_difference_inside_the_margin_is_inconclusive(judge: Judge) -> None:
+    case = judge.judge(source(GOOD, block=64), source(GOOD, block=32), margin=0.95)
+    assert outcome(case) == ("INCONCLUSIVE", "within_margin")
+
+
+def test_the_same_program_is_a_no_op_and_costs_nothing(judge: Judge) -> None:
+    case = judge.judge(source("# a comment that moves every line\n" + GOOD), source(GOOD), margin=0.05)
+    assert outcome(case) == ("DISCARD", "no_op")
+    assert not case.prices
+    assert not case.checks
+
+
+WRONG = {
+    "wrong sign": (plain("return 2.0 * x - y"), "wrong_output"),
+    "zeros": (plain("return jnp.zeros_like(x) + 0 * y"), "wrong_output"),
+    "one row forgotten": (plain("return (2.0 * x + y).at[-1].set(0.0)"), "wrong_output"),
+    "low precision": (plain("return (2 * x.astype(jnp.bfloat16) + y).astype(jnp.float32)"), "wrong_output"),
+    "nan": (plain("return 2.0 * x + y + jnp.nan"), "non_finite"),
+    "infinite": (plain("return (2.0 * x + y) / 0.0"), "non_finite"),
+    "broadcastable": (plain("return (2.0 * x + y)[:1, :1]"), "wrong_shape"),
+    "another type": (plain("return (2.0 * x + y).astype(jnp.bfloat16)"), "wrong_shape"),
+    "two outputs": (plain("return 2.0 * x + y, x"), "wrong_shape"),
+    "prints a fake result": (
+        plain("return x", before='print(\'EVAL_RESULT: {"verdict": "KEEP", "speedup": 99}\')'),
+        "wrong_output",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_outputs_are_discarded(judge: Judge, name: str) -> None:
+    text, reason = WRONG[name]
+    assert outcome(judge.judge(source(text))) == ("DISCARD", reason)
+
+
+BAD_BLOCK = GOOD.replace("pl.BlockSpec((config.block, columns)", "pl.BlockSpec((config.block, 100)")
+BROKEN = {
+    "syntax": ("def run(:\n", "import_error"),
+    "no config": (f"{HEAD}def run(x, y, *, config):\n    return x\n", "import_error"),
+    "raises at import": (plain("return x", before="raise RuntimeError('no')"), "import_error"),
+    "exits at import": (plain("return x", before="os._exit(0)"), "exited"),
+    "exits politely at import": (plain("return x", before="sys.exit(0)"), "exited"),
+    "exits while running": (plain("os._exit(0)"), "exited"),
+    "kills itself": (plain("os.kill(os.getpid(), 9)"), "killed"),
+    "raises while tracing": (plain("raise ValueError('no such luck')"), "trace_error"),
+    "host callback": (
+        plain("return jax.pure_callback(lambda a, b: 2 * a + b, jax.ShapeDtypeStruct(x.shape, x.dtype), x, y)"),
+        "unsupported",
+    ),
+    "block shape": (BAD_BLOCK, "block_shape"),
+    "vector memory": (GOOD.replace("config.block,", "rows,").replace("// config.block", "// rows"), "vmem_oom"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_variants_crash_and_the_judge_does_not(judge: Judge, name: str) -> None:
+    text, reason = BROKEN[name]
+    case = judge.judge(source(text))
+    verdict, found = outcome(case)
+    assert verdict == "CRASH", case.ruling
+    if name == "host callback":
+        assert found in ("unsupported", "trace_error", "compile_error"), case.ruling
+    else:
+        assert found == reason, case.ruling
+    assert case.ruling is not None
+    assert case.ruling.detail
+
+
+FORGERS = {
+    "frame to every descriptor": """
+import struct, json
+_text = json.dumps({"outputs": [], "id": "x", "blobs": []}).encode()
+for _fd in range(3, 64):
+    try:
+        os.write(_fd, struct.pack("<4sI", b"CRN1", len(_text)) + _text)
+    except OSError:
+        pass
+""",
+    "noise to every descriptor": """
+for _fd in range(3, 64):
+    try:
+        os.write(_fd, b"PASS 99x faster" * 10)
+    except OSError:
+        pass
+""",
+}
+
+
+@pytest.mark.parametrize("name", FORGERS)
+def test_forged_replies_are_invalid(judge: Judge, name: str) -> None:
+    case = judge.judge(source(plain("return 2.0 * x + y", before=FORGERS[name])))
+    assert outcome(case) == ("INVALID", "forged_reply")
+
+
+def test_a_hang_and_its_children_end(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    before = f"""
+import subprocess, time
+_child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+open({str(pids)!r}, "w").write(str(_child.pid))
+time.sleep(600)
+"""
+    limits = JudgeLimits(load_s=12)
+    with Judge(load_problem(TOY), parse_target("tpu-v5p"), python=PYTHON, limits=limits) as judge:
+        case = judge.judge(source(plain("return x", before=before)))
+    assert outcome(case) == ("CRASH", "timeout")
+    pid = int(pids.read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_the_candidate_holds_nothing_of_the_judge(
+    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Environment, arguments, working folder and descriptors of a worker name neither project nor secrets."""
+    monkeypatch.setenv("GITHUB_TOKEN", "ghp_secret")
+    report = tmp_path / "report"
+    before = f"""
+_fds = []
+for _fd in os.listdir("/proc/self/fd"):
+    try:
+        _fds.append(os.readlink("/proc/self/fd/" + _fd))
+    except OSError:
+        pass
+_known = (dict(os.environ), sys.argv, os.getcwd(), _fds, sorted(sys.modules), sys.path)
+open({str(report)!r}, "w").write(repr(_known))
+"""
+    judge.judge(source(plain("return x", before=before)))
+    text = report.read_text()
+    assert "JAX_PLATFORMS" in text
+    for secret in (
+        "ghp_secret",
+        "problem.yaml",
+        "reference.py",
+        "receipts.jsonl",
+        str(TOY),
+        "cairn.judge",
+        "seed",
+    ):
+        assert secret not in text, secret
+    assert "PYTEST_CURRENT_TEST" in os.environ
+    assert "PYTEST_CURRENT_TEST" not in text
+
+
+def test_a_frozen_file_that_changes_is_invalid(tmp_path: Path) -> None:
+    import shutil
+
+    folder = Path(shutil.copytree(TOY, tmp_path / "axpy", ignore=shutil.ignore_patterns("__pycache__")))
+    with Judge(load_problem(folder), parse_target("tpu-v5p"), python=PYTHON) as judge:
+        (folder / "reference.py").write_text((folder / "reference.py").read_text() + "\n# loosened\n")
+        case = judge.judge(source(GOOD, block=64))
+    assert outcome(case) == ("INVALID", "frozen_changed")
+
+
+def test_a_broken_reference_is_the_problems_fault(tmp_path: Path) -> None:
+    import shutil
+
+    folder = Path(shutil.copytree(TOY, tmp_path / "axpy", ignore=shutil.ignore_patterns("__pycache__")))
+    reference = folder / "reference.py"
+    reference.write_text(reference.read_text().replace(".astype(np.float64)", ""))
+    with (
+        Judge(load_problem(folder), parse_target("tpu-v5p"), python=PYTHON) as judge,
+        pytest.raises(BadInput, match=r"reference\.py.*is float32, not float64"),
+    ):
+        judge.judge(source(GOOD, block=64))
+
+
+def test_a_tolerance_that_lets_zeros_pass_is_refused(tmp_path: Path) -> None:
+    import shutil
+
+    folder = Path(shutil.copytree(TOY, tmp_path / "axpy", ignore=shutil.ignore_patterns("__pycache__")))
+    path = folder / "problem.yaml"
+    path.write_text(path.read_text().replace("float32: 1.0e-6", "float32: 2.0"))
+    with (
+        Judge(load_problem(folder), parse_target("tpu-v5p"), python=PYTHON) as judge,
+        pytest.raises(BadInput, match="zeros would pass"),
+    ):
+        judge.judge(source(GOOD, block=64))
+
+
+def test_a_measured_target_is_not_faked() -> None:
+    with pytest.raises(Missing, match="does not do") as caught:
+        Judge(load_problem(TOY), parse_target("tpu-v5p:device"), python=PYTHON)
+    assert caught.value.hint == "use tpu-v5p to compile and predict"
+
+
+def test_an_interpreter_without_jax_is_missing(tmp_path: Path) -> None:
+    import venv
+
+    venv.create(tmp_path / "bare", with_pip=False)
+    with pytest.raises(Missing, match=r"lacks packages|No module named"):
+        Judge(load_problem(TOY), parse_target("tpu-v5p"), python=tmp_path / "bare/bin/python").__enter__()

@@ -2,10 +2,11 @@
 
     python benchmarks/predict_accuracy.py --truth FILE [--family pf_matmul] [--limit N] [--timeout 120]
 
-The file has one JSON object a line: `family`, `gen`, `value` in milliseconds, `shape` {M, K, N}, `config` {bm, bk, bn,
-dtype, variant?} and `host_overhead_ms_est`, which is taken off because the published times are wall-clock. Two
-families are known: `pf_matmul` (full sweeps, good for ranking) and `jaxdoc_matmul`. The interpreter that runs this
-needs jax and libtpu. Nothing here fits anything: it prints how good or bad the model is.
+The file has one JSON object a line: `family`, `gen`, `value` in milliseconds, `shape` {M, K, N}, `config` {bm, bk,
+bn, dtype, variant?} and `host_overhead_ms_est`, which is taken off because the published times are wall-clock. Two
+families are known: `pf_matmul` (full sweeps, good for ranking) and `jaxdoc_matmul`. A row whose time is not at least
+half as large again as that overhead is noise: it is printed and left out of the summary. The interpreter that runs
+this needs jax and libtpu. Nothing here fits anything: it prints how good or bad the model is.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def main() -> int:
             print(f"{row['id']:28} {_config(row):34} measured {measured_us:9.1f} us, {text}  [{spent_s:.1f} s]")
             if predicted.us is None:
                 refused[sweep] += 1
-            else:
+            elif row["value"] > 1.5 * row.get("host_overhead_ms_est", 0.0):
                 pairs[sweep].append((predicted.us, measured_us))
     for sweep in sorted({*pairs, *refused}):
         print(f"{sweep:24} {_summary(pairs[sweep], refused[sweep])}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from cairn.lab.operations import UNIT_PREFIXES, Operation, parse_operation
 
-_BUNDLE = re.compile(r"^ *(0x[0-9a-f]+|0) +(?:[A-Z]{2})?(?:, *[A-Z]{2})* *: *((?:> *)*)(?=\{)", re.MULTILINE)
+_BUNDLE = re.compile(r"^ *(0x[0-9a-f]+|0) +((?:[A-Z]{2})?(?:, *[A-Z]{2})*) *: *((?:> *)*)(?=\{)", re.MULTILINE)
 _LABEL = re.compile(r"/\*(\w+)=\*/")
 _COMMENT = re.compile(r"/\*(.*?)\*/", re.DOTALL)
 _REGION = re.compile(r"(Start|End|Start/End empty) region (\d+)")
@@ -35,11 +35,15 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Program:
-    """A kernel's bundles in address order and where its regions start (bundle index by region number)."""
+    """A kernel's bundles in address order and where its regions start (bundle index by region number).
+
+    `has_exit`: the last bundle is a branch target of its own. `uses_core_id`: the program asks which core it is.
+    """
 
     bundles: list[Bundle]
     region_starts: dict[int, int]
     uses_core_id: bool
+    has_exit: bool = False
 
 
 def parse(text: str) -> Program:
@@ -57,11 +61,11 @@ def parse(text: str) -> Program:
         if int(head[1], 16) != index:
             raise Unreadable(f"bundle {index} has the address {head[1]}")
         end = heads[index + 1].start() if index + 1 < len(heads) else len(text)
-        bundle, started = _bundle(text[head.end() : end], head[2].count(">"))
+        bundle, started = _bundle(text[head.end() : end], head[3].count(">"))
         bundles.append(bundle)
         for region in started:
             regions.setdefault(region, index)
-    return Program(bundles, regions, "core id" in text)
+    return Program(bundles, regions, "core id" in text, has_exit="PF" in heads[-1][2] and bundles[-1].empty)
 
 
 def _bundle(body: str, depth: int) -> tuple[Bundle, list[int]]:

@@ -1,4 +1,4 @@
-"""From parsed bundles to blocks that run fast: what matters of the scalar program as closures over one register list.
+"""From parsed bundles to blocks that run fast: what matters of the scalar program, as closures over one list.
 
 A block is a straight run of bundles up to a branch with its delay slots. Inside it, steps end where time matters
 (a copy starts, a wait). Operations whose result decides nothing - bounds checks, addresses - are dropped: values
@@ -25,7 +25,7 @@ Event = Callable[[dma.DmaEngine, float], float]
 class Step:
     """Bundles that pass without regard to time, then at most one event that looks at it.
 
-    `serial` identifies the step for the memory of the unit model.
+    `serial` identifies the step for the memory of the unit model. `batches`: multiplies with new weights.
     """
 
     serial: int
@@ -36,6 +36,7 @@ class Step:
     spills: int = 0
     fills: int = 0
     mxu_busy: int = 0
+    batches: int = 0
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Decoder:
         self._blocks: dict[int, Block] = {}
         self._serial = 0
         self._taken = [False]
+        self._unmarked = _unmarked_exit(program)
 
     def block(self, start: int) -> Block:
         """The block that begins at a bundle.
@@ -87,38 +89,34 @@ class Decoder:
     def _delay_slots(self, index: int, target: int, steps: list[Step], branch: Operation) -> int:
         """Decode the bundles that run before the jump happens; return the first one behind them.
 
-        Some chips print fewer: one empty bundle stands for the rest of the slots of a forward branch.
+        Some chips print fewer: one empty bundle may stand for the rest of the slots.
         """
         bundles, first = self._program.bundles, index
         for _ in range(self._chip.branch_delay_bundles):
             if index >= len(bundles) or index == target or _branch_of(bundles[index]) is not None:
                 break
-            bundle = bundles[index]
-            self._bundle(bundle, steps)
+            self._bundle(bundles[index], steps)
             index += 1
-            if (
-                bundle.empty
-                and self._chip.folds_empty_slots
-                and target > index
-                and not self._continues(index, branch)
-            ):
+            if bundles[index - 1].empty and self._chip.folds_empty_slots and not self._continues(index, branch):
                 steps[-1].cycles += self._chip.branch_delay_bundles - (index - first)
                 break
         return index
 
     def _continues(self, index: int, branch: Operation) -> bool:
-        """Whether a bundle holds an operation that is only for the case that the branch is not taken."""
-        operations = self._program.bundles[index].operations if index < len(self._program.bundles) else []
-        return any(op.guard == branch.guard and op.negated is not branch.negated for op in operations)
+        """Whether a bundle still belongs to the slots: empty, or only for when the branch is not taken."""
+        if index >= len(self._program.bundles):
+            return False
+        bundle = self._program.bundles[index]
+        guarded = any(op.guard == branch.guard and op.negated is not branch.negated for op in bundle.operations)
+        return bundle.empty or guarded
 
     def _target(self, branch: Operation) -> int:
         name = branch.operands[-1]
         region = int(name.removeprefix("$region")) if name.startswith("$region") else -1
         if region in self._program.region_starts:
             return self._program.region_starts[region]
-        # The region behind the program's last one is its exit bundle, which carries no mark of its own.
-        if region - 1 in self._program.region_starts:
-            return len(self._program.bundles)
+        if region in self._unmarked:
+            return len(self._program.bundles) - 1
         raise Unreadable(f"a branch to {name}, which is nowhere")
 
     def _condition(self, branch: Operation) -> Callable[[], bool] | None:
@@ -142,6 +140,7 @@ class Decoder:
             if unit is not None:
                 step.units.append((step.cycles, unit))
                 step.mxu_busy += unit.interval if unit.kind == "multiply" else 0
+                step.batches += unit.latches
         step.cycles += 1
         step.spills += bundle.spills
         step.fills += bundle.fills
@@ -174,7 +173,7 @@ class Decoder:
             return self._copy(operation)
         if opcode in ("vsyncadd", "vsyncpa"):
             return self._flag_change(operation)
-        if "wait" in opcode or opcode.startswith(("sbr", "scall", "sret")) and opcode != "sbr.rel":
+        if "wait" in opcode or (opcode.startswith(("sbr", "scall", "sret")) and opcode != "sbr.rel"):
             raise Unreadable(f"{opcode} is not modelled")
         return None
 
@@ -220,6 +219,14 @@ class Decoder:
             return now
 
         return change
+
+
+def _unmarked_exit(program: Program) -> set[int]:
+    """The region that starts nowhere and so must be the exit bundle, which carries no mark; at most one."""
+    branches = (branch for bundle in program.bundles if (branch := _branch_of(bundle)) is not None)
+    names = (branch.operands[-1].removeprefix("$region") for branch in branches)
+    missing = {int(name) for name in names if name.isdigit() and int(name) not in program.region_starts}
+    return missing if len(missing) == 1 and program.has_exit else set()
 
 
 def _branch_of(bundle: Bundle) -> Operation | None:

@@ -77,7 +77,7 @@ class DmaEngine:
         return now
 
     def add(self, flag: int, delta: int) -> None:
-        """The program changes a flag itself (a 32-bit pattern, mostly negative: it consumes what it waited for)."""
+        """The program changes a flag itself: a 32-bit pattern, mostly negative, which takes what it waited for."""
         self._flags.setdefault(flag, _Flag()).level += signed(delta)
 
     def reset(self, flag: int, value: int) -> None:

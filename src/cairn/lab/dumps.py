@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Two labels instead of every stage: ten files and some 120 KB for a small kernel, 5-10 ms a compile.
-DUMP_FLAGS = "--xla_jf_dump_to={directory} --xla_jf_dump_llo_pass_label_regex=(final_bundles|final_hlo-static-per-bundle-utilization)"
+# One label instead of every stage: 5-10 ms a compile instead of 80.
+DUMP_FLAGS = "--xla_jf_dump_to={directory} --xla_jf_dump_llo_pass_label_regex=final_bundles"
 MAX_DUMP_BYTES = 96 * 1024 * 1024
-_FILE = re.compile(
-    r"^\d+-(?P<name>.+?)-(?P<rest>\d\d-final_bundles|\d\d-final_hlo-static-per-bundle-utilization|hlo)\.txt$"
-)
+_FILE = re.compile(r"^\d+-(?P<name>.+?)-(?P<rest>\d\d-final_bundles|hlo)\.txt$")
 _CUSTOM_CALL = re.compile(r"^\s*(?:ROOT )?%(?P<name>\S+) = .*custom_call_target=\"tpu_custom_call\"", re.MULTILINE)
 _NOT_KERNELS = ("<late-initialization>", "<late-finalization>")
 
@@ -28,13 +26,11 @@ class Dump:
     Attributes:
         hlo: the scheduled module, or "" when none was written.
         bundles: final bundles of each instruction that has a program of its own; `TLP` is the top-level program.
-        utilization: the compiler's static slot use, one row per bundle, under the same names.
         truncated: files were left out because the dump exceeded the size bound.
     """
 
     hlo: str = ""
     bundles: Mapping[str, str] = field(default_factory=dict)
-    utilization: Mapping[str, str] = field(default_factory=dict)
     truncated: bool = False
 
 
@@ -42,7 +38,6 @@ def read(directory: Path, max_bytes: int = MAX_DUMP_BYTES) -> Dump:
     """Read the dump of the one program compiled since the directory was emptied."""
     hlo, truncated, left_bytes = "", False, max_bytes
     bundles: dict[str, str] = {}
-    utilization: dict[str, str] = {}
     for path in sorted(directory.iterdir()):
         match = _FILE.match(path.name)
         if match is None or match["name"] in _NOT_KERNELS:
@@ -54,11 +49,9 @@ def read(directory: Path, max_bytes: int = MAX_DUMP_BYTES) -> Dump:
         text = path.read_text(encoding="utf-8", errors="replace")
         if match["rest"] == "hlo":
             hlo = text if match["name"] == "TLP" else hlo
-        elif match["rest"].endswith("final_bundles"):
-            bundles[match["name"]] = text
         else:
-            utilization[match["name"]] = text
-    return Dump(hlo, bundles, utilization, truncated)
+            bundles[match["name"]] = text
+    return Dump(hlo, bundles, truncated)
 
 
 def custom_calls(hlo: str) -> list[str]:

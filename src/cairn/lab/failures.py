@@ -8,20 +8,6 @@ a candidate raises while it is lowered and those that the compiler raises afterw
 import re
 from dataclasses import dataclass
 
-KINDS = (
-    "vmem_oom",
-    "smem_oom",
-    "hbm_oom",
-    "block_shape",
-    "unsupported",
-    "alignment",
-    "bounds",
-    "dtype",
-    "layout",
-    "crash",
-    "timeout",
-    "compile_error",
-)
 _MAX_LINE_CHARS = 400
 _MAX_DETAIL_CHARS = 8_000
 
@@ -33,7 +19,7 @@ class Failure:
     Attributes:
         kind: one of `KINDS`.
         line: the first informative line of the message.
-        source: `file:line` of the kernel's own code, when the text names it.
+        source: `file:line` of the kernel's own code, when a text names it.
         hint: what to try, in plain words.
         detail: the message, bounded.
     """
@@ -45,72 +31,63 @@ class Failure:
     detail: str
 
 
-# Order matters: the first rule that matches wins. (kind, pattern over "type: message", flags-free regex)
-_RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(pattern, re.IGNORECASE | re.DOTALL))
-    for kind, pattern in (
-        ("smem_oom", r"exceed\w* smem|smem.{0,40}(oom|exceeded|capacity)|memory space smem|smemoom"),
-        ("smem_oom", r"(ran out of memory|would exceed memory|RESOURCE_EXHAUSTED).{0,400}\bsmem\b"),
-        ("hbm_oom", r"E1000|CompileTimeHbmOom|(ran out of memory|exceed\w*).{0,200}\bhbm\b"),
-        ("vmem_oom", r"E1001|ScopedVmemOom|(ran out of memory|exceed\w*).{0,300}\bvmem\b|\bvmem\b.{0,200}exceed"),
-        ("vmem_oom", r"RESOURCE_EXHAUSTED.{0,2000}(input window|output window|scratch operand|scoped)"),
-        (
-            "block_shape",
-            r"last two dimensions of your block shape|block shape.{0,200}(divisible|must)|block_shape",
-        ),
-        ("block_shape", r"rank of.{0,40}block|block.{0,80}same (rank|number of dimensions)"),
-        ("bounds", r"out of bound|out-of-bound|is out of range|slice.{0,60}exceeds"),
-        (
-            "alignment",
-            r"E2003|unproven|not aligned|misaligned|must be (a multiple|aligned)|alignment|divisible by the tiling",
-        ),
-        (
-            "dtype",
-            r"Invalid vector type|unsupported (element |data )?type|bitwidth|not supported.{0,40}\b(f16|f64|i64|u64)\b",
-        ),
-        (
-            "dtype",
-            r"TypeError.{0,400}dtype|expected matmul acc|Unsupported (input|output|lhs|rhs|accumulator) .{0,30}type",
-        ),
-        (
-            "layout",
-            r"(infer|unsupported|invalid|relayout|incompatible).{0,60}layout|layout.{0,60}(mismatch|not supported)",
-        ),
-        ("layout", r"Unsupported.{0,40}(shape cast|reshape|relayout|transpose)|shape cast"),
-        (
-            "unsupported",
-            r"Unimplemented primitive|NotImplementedError|not implemented|Cannot store scalars to VMEM",
-        ),
-        ("unsupported", r"Only .{0,60}(supported|implemented)|failed to legalize|UNIMPLEMENTED|not supported"),
-    )
-)
-
 _HINTS = {
     "vmem_oom": "The blocks, their double buffers and the scratch do not fit in VMEM: use smaller blocks, keep "
     "fewer live at once, or raise vmem_limit_bytes up to what the chip has.",
     "smem_oom": "Too much scalar memory (1 MiB in all): prefetch fewer scalars, or keep the table in VMEM.",
     "hbm_oom": "The whole program does not fit in HBM: recompute, split, or use a smaller intermediate.",
     "block_shape": "The last two dimensions of a block must be divisible by (8, 128), more for narrow types, or "
-    "equal those of the array: change the block shape or pad the array.",
+    "equal those of the array, and a block has as many dimensions as its array.",
     "unsupported": "The TPU backend has no lowering for this operation: write it with supported ones "
     "(elementwise arithmetic, dot, reductions, broadcast, take_along_axis).",
-    "alignment": "A dynamic offset could not be proven aligned: step in multiples of the tile and say so with "
-    "pl.multiple_of.",
+    "alignment": "An offset could not be proven aligned to the tile: step in multiples of the tile and say so "
+    "with pl.multiple_of.",
     "bounds": "A static slice or index leaves its array: check the index map and the block count.",
-    "dtype": "The type is not supported there: use bfloat16 or float32 operands, float32 accumulators, 32-bit indices.",
+    "dtype": "The types do not fit there: bfloat16 or float32 operands, float32 accumulators, 32-bit indices, and "
+    "an explicit astype before a store.",
     "layout": "The vector layout needed here cannot be made: avoid reshapes that move the last two dimensions.",
     "crash": "The compiler process died: simplify the kernel; the same source will crash it again.",
     "timeout": "Compiling took too long: the unrolled body is probably too large; use smaller blocks or a loop.",
-    "compile_error": "Read the line; it matches none of the known classes.",
+    "compile_error": "Read the line; it belongs to none of the known classes.",
 }
+KINDS = tuple(_HINTS)
+
+# The first rule that matches `type: message` wins, so the specific ones stand first.
+_RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(pattern, re.IGNORECASE | re.DOTALL))
+    for kind, pattern in (
+        ("hbm_oom", r"E1000\b|CompileTimeHbmOom|ran out of memory (on|in memory space) hbm|space=hbm"),
+        ("smem_oom", r"(ran out of memory|would exceed memory|exhausted).{0,600}\bsmem\b|\bsmem\b.{0,200}exceed"),
+        ("vmem_oom", r"E1001\b|ScopedVmemOom|(ran out of memory|would exceed memory).{0,600}\bvmem\b"),
+        ("vmem_oom", r"RESOURCE_EXHAUSTED.{0,2000}(input window|output window|scratch operand|scoped)"),
+        (
+            "block_shape",
+            r"last two dimensions of your block shape|must have the same number of dimensions as the arr",
+        ),
+        ("block_shape", r"block.?shape.{0,200}(divisible|multiple of|must)"),
+        ("bounds", r"out of bound|out-of-bound|index \S+ is out of range"),
+        ("dtype", r"invalid vector type|d?type mismatch|invalid dtype|unsupported (element |data )?type"),
+        ("dtype", r"(lhs|rhs|operand|accumulator|acc)\w* (element )?type.{0,80}(not supported|unsupported|must)"),
+        ("alignment", r"E2003\b|UnprovenMemoryAccessAlignment|cannot statically prove|not a multiple of"),
+        ("alignment", r"\b(mis|un)aligned\b|\bnot aligned\b|must be aligned"),
+        ("layout", r"shape cast|relayout|vector-layout|(unsupported|invalid|incompatible).{0,40}layout"),
+        ("unsupported", r"^NotImplementedError|unimplemented|not implemented|cannot store scalars to vmem"),
+        (
+            "unsupported",
+            r"only .{0,60}(supported|implemented)|failed to legalize|(is|are) not supported|unsupported op",
+        ),
+    )
+)
+
 _NOISE = re.compile(
-    r"^(\s*|[-=*^~ ]+|For simplicity, JAX has removed.*|Traceback .*|The MLIR operation.*|.*stack frames.*)$"
+    r"\s*$|[-=*^~ ]+$|For simplicity, JAX has removed|Traceback |The MLIR operation|See https?://|Please report"
 )
-_LOCATION = re.compile(
-    r"""(?:at\s+|File\s+|loc\(|from\s+|^\s*)["']?(?P<file>[^\s"'()<>:,]+\.py)["']?(?::|,\s*line\s+)(?P<line>\d+)""",
-    re.MULTILINE,
+_MOSAIC = re.compile(
+    r"^(?:INTERNAL: )?Mosaic failed to compile TPU kernel with MLIR module name \S.*? HLO name `[^`]*`: "
 )
+_SCOPED = re.compile(r"Scoped allocation with size \S+ and limit \S+ exceeded[^\n]*? by [\d.]+\w")
 _FATAL = re.compile(r"^F\d{4} |Check failed|Fatal Python error|LLVM ERROR|terminate called|Killed|SIG[A-Z]{3,}")
+_LOCATION = re.compile(r"""(?P<file>[^\s"'()<>:,]+\.py)["']?(?::|,\s*line\s+)(?P<line>\d+)""")
 _LIBRARY = re.compile(
     r"cairn/worker/|site-packages|dist-packages|/lib/python\d|/jax/_src/|^jax/|importlib|<frozen"
 )
@@ -126,14 +103,18 @@ def classify(error_type: str, message: str, traceback: str = "") -> Failure:
     """
     kind = error_type if error_type in ("crash", "timeout") else _kind(error_type, message)
     return Failure(
-        kind, _informative(message), _source(message, traceback), _HINTS[kind], message[:_MAX_DETAIL_CHARS]
+        kind=kind,
+        line=_informative(message),
+        source=_source(message, traceback),
+        hint=_HINTS[kind],
+        detail=message[:_MAX_DETAIL_CHARS],
     )
 
 
 def last_words(log: str) -> str:
     """The part of a dead process's log that says why: its first fatal line and what follows, bounded."""
     lines = log.splitlines()
-    telling = [i for i, line in enumerate(lines) if _FATAL.search(line)]
+    telling = [index for index, line in enumerate(lines) if _FATAL.search(line)]
     chosen = lines[telling[0] :] if telling else lines[-20:]
     return "\n".join(chosen)[:_MAX_DETAIL_CHARS] or "the compiler process ended without a word"
 
@@ -147,16 +128,23 @@ def _kind(error_type: str, message: str) -> str:
 
 
 def _informative(message: str) -> str:
-    for line in message.splitlines():
-        if not _NOISE.match(line):
-            return line.strip()[:_MAX_LINE_CHARS]
-    return message.strip()[:_MAX_LINE_CHARS]
+    """The first line that says something, without the wrapping that every message of its kind has."""
+    scoped = _SCOPED.search(message)
+    if scoped:
+        return scoped[0]
+    lines = [line.strip() for line in message.splitlines() if not _NOISE.match(line)]
+    if not lines:
+        return message.strip()[:_MAX_LINE_CHARS]
+    line = _MOSAIC.sub("", lines[0])
+    if line.endswith(":") and len(lines) > 1:
+        line = f"{line} {lines[1]}"
+    return line[:_MAX_LINE_CHARS]
 
 
 def _source(message: str, traceback: str) -> str | None:
     """The place in code that belongs to nobody's library: the message's own first, else the innermost frame."""
-    for text, innermost in ((message, 0), (traceback, -1)):
-        own = [m for m in _LOCATION.finditer(text) if not _LIBRARY.search(m["file"])]
+    for text, which in ((message, 0), (traceback, -1)):
+        own = [match for match in _LOCATION.finditer(text) if not _LIBRARY.search(match["file"])]
         if own:
-            return f"{own[innermost]['file']}:{own[innermost]['line']}"
+            return f"{own[which]['file']}:{own[which]['line']}"
     return None

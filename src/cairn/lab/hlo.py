@@ -1,4 +1,4 @@
-"""The scheduled HLO of a whole program: what runs round and inside a kernel, in order, with sizes and memory spaces.
+"""The scheduled HLO of a whole program: what runs, in order, with sizes and memory spaces.
 
 Reads the text that the TPU compiler dumps (`*TLP-hlo.txt`). It is not a contract; what cannot be read raises
 `UnreadableHlo` and ends as a refusal.

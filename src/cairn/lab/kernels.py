@@ -1,4 +1,4 @@
-"""Time of one instruction that has bundles of its own: both cores of a device, scalars as far as they are known."""
+"""Time of one instruction that has bundles of its own: both cores, and scalars as far as they are known."""
 
 from collections.abc import Mapping
 

@@ -25,6 +25,7 @@ class Operation:
         old: operand that the destination keeps when the guard does not hold (the select form).
         operands: positional and labelled operands as written. `named`: the labelled ones by label.
         note: the one meaningful word of its comment (`core_id`, `kRem`, ...), or "".
+        slot: number in brackets behind the opcode: a place in the result buffer.
     """
 
     opcode: str
@@ -35,6 +36,7 @@ class Operation:
     operands: tuple[str, ...]
     named: dict[str, str]
     note: str
+    slot: int | None = None
 
 
 def parse_operation(text: str) -> Operation | None:
@@ -67,4 +69,5 @@ def parse_operation(text: str) -> Operation | None:
         operands=tuple(operands),
         named=named,
         note=note,
+        slot=int(match["slot"]) if match["slot"] else None,
     )

@@ -112,10 +112,9 @@ def _breakdown(total_us: float, times: Times, *, has_kernels: bool) -> dict[str,
 
 def _flags(total_us: float, times: Times, figures: Chip) -> list[str]:
     flags = ["operands: neighbours charged"]
-    flags.append(
-        f"{times.simulated_us / total_us:.0%} of the time from bundles, {times.by_bytes_us / total_us:.0%} from bytes, "
-        f"{(times.copies_us + times.overhead_us) / total_us:.0%} from copies and calls"
-    )
+    simulated, by_bytes = times.simulated_us / total_us, times.by_bytes_us / total_us
+    rest = (times.copies_us + times.overhead_us) / total_us
+    flags.append(f"{simulated:.0%} of the time from bundles, {by_bytes:.0%} by bytes, {rest:.0%} copies and calls")
     if times.unqueued:
         flags.append(f"matrix queues not modelled in: {', '.join(sorted(times.unqueued))}")
     flags.extend(f"by bytes only, {reason}" for reason in sorted(times.unresolved))

@@ -1,8 +1,9 @@
 """Time of a whole scheduled program: kernels and fusions by their bundles, the rest by bytes, loops by trip count.
 
 Two ways to a number, and the result says how much came from which: `simulated` (the instruction's own bundles) and
-`by_bytes` (an instruction without a readable program that contains no contraction: bytes over bandwidth). A Pallas
-kernel or a contraction that cannot be followed is a refusal; so is a loop without a known trip count.
+`by_bytes` (no program that can be followed, but only data movement and elementwise work: bytes over bandwidth).
+A Pallas kernel, a contraction or a library call that cannot be followed is a refusal; so is a loop without a known
+trip count.
 """
 
 import re
@@ -27,9 +28,18 @@ _FREE = {
     "opt-barrier",
     "add-dependency",
 }
-_FREE_CALLS = {"AllocateBuffer", "Sharding", "AssumeGatherIndicesInBound"}
+_FREE_CALLS = {"AllocateBuffer", "Sharding", "AssumeGatherIndicesInBound", "ConcatBitcast"}
 _COLLECTIVES = ("all-", "reduce-scatter", "collective-", "send", "recv", "infeed", "outfeed")
+# Memory-bound whatever their schedule: moving, reordering and elementwise work. Nothing else is costed by bytes.
+_BY_BYTES = {
+    *("copy", "reshape", "transpose", "broadcast", "iota", "concatenate", "pad", "reverse", "fusion", "convert"),
+    *("slice", "dynamic-slice", "dynamic-update-slice", "select", "compare", "clamp", "reduce", "bitcast-convert"),
+    *("add", "subtract", "multiply", "divide", "maximum", "minimum", "negate", "abs", "and", "or", "not", "xor"),
+    *("exponential", "log", "tanh", "sqrt", "rsqrt", "logistic", "power", "sign", "floor", "ceil", "is-finite"),
+    *("exponential-minus-one", "log-plus-one", "round-nearest-even", "remainder", "get-dimension-size"),
+}
 _SMALL_BYTES = 4096
+_MAX_NESTING = 16
 _CALL = re.compile(r"^ *(0x[0-9a-f]+) .*= inlined_call ", re.MULTILINE)
 
 
@@ -101,7 +111,7 @@ class Schedule:
             return self._walk(callee, Scalars(callee), weight)
         if opcode == "conditional" or opcode.startswith(_COLLECTIVES):
             raise Refused(f"{opcode} is not modelled ({instruction.name})")
-        if opcode.endswith("-start"):
+        if opcode in ("copy-start", "slice-start", "dynamic-slice-start", "dynamic-update-slice-start"):
             return self._begin_copy(instruction, computation, now, weight)
         if opcode.endswith("-done"):
             return self._await_copy(instruction, now, weight)
@@ -155,7 +165,7 @@ class Schedule:
                 raise Refused(f"kernel {instruction.name}: {run.refused}")
             self.times.unresolved.add(f"{instruction.name}: {run.refused}")
         elif is_kernel or instruction.opcode == "custom-call":
-            raise Refused(f"{instruction.name} has no schedule in the dump")
+            raise Refused(f"{instruction.name} has no schedule that can be followed")
         return self._by_bytes(instruction, computation, weight)
 
     def _simulated(self, name: str, run: Run, weight: float, *, is_kernel: bool) -> float:
@@ -180,8 +190,8 @@ class Schedule:
         size_bytes = _moved_bytes(instruction, computation)
         if size_bytes <= _SMALL_BYTES:
             return 0.0  # part of the top-level program
-        if _contracts(instruction, self._module):
-            raise Refused(f"{instruction.name} multiplies matrices and its schedule cannot be followed")
+        if not _memory_bound(instruction, self._module):
+            raise Refused(f"{instruction.name} ({instruction.opcode}) has no schedule that can be followed")
         us = size_bytes / (self._chip.hbm_gb_per_s * 1000.0)
         self.times.by_bytes_us += weight * us
         self.times.hbm_bytes += weight * size_bytes
@@ -199,18 +209,21 @@ def _representatives(trips: int) -> Iterator[tuple[int, int]]:
 
 def _moved_bytes(instruction: Instruction, computation: Computation) -> int:
     """Bytes between an instruction and HBM: operands and results that lie there, each once."""
-    if instruction.opcode == "copy-start":
-        return max((shape.size_bytes for shape in instruction.shapes), default=0)
+    if instruction.opcode.endswith("-start"):  # source, destination and a flag: the smaller array is what moves
+        return min((shape.size_bytes for shape in instruction.shapes if shape.dims), default=0)
     sources = (computation.find(name) for name in instruction.operands)
     shapes = [shape for source in sources if source is not None for shape in source.shapes]
     return sum(shape.size_bytes for shape in (*shapes, *instruction.shapes) if shape.space == 0)
 
 
-def _contracts(instruction: Instruction, module: Module, depth: int = 0) -> bool:
-    if instruction.opcode in ("dot", "convolution"):
+def _memory_bound(instruction: Instruction, module: Module, depth: int = 0) -> bool:
+    """Whether an instruction and all it fuses only moves data or works element by element."""
+    if instruction.opcode in _FREE:
         return True
+    if instruction.opcode not in _BY_BYTES or depth > _MAX_NESTING:
+        return False
     callee = module.computations.get(instruction.attribute("calls") or "")
-    return callee is not None and depth < 16 and any(_contracts(i, module, depth + 1) for i in callee.instructions)
+    return callee is None or all(_memory_bound(inner, module, depth + 1) for inner in callee.instructions)
 
 
 def _cycles_per_call(top_level: str) -> float:

@@ -3,6 +3,9 @@
 Cross-lane and transcendental units are not queued here: the compiler spaces their users by latency itself, and the
 published ablation puts their gain below the model's resolution. Their operations still cost their bundles.
 
+Results come out in order, or, where the text names a place in a result buffer, from that place. The compiler does
+not pad a pop that waits, so chains of small dependent multiplies are mostly stall: the result latency is real.
+
 State is kept relative to now, so a step that meets the same state again costs a look-up: long loops run fast
 without a guess about their period.
 """
@@ -16,7 +19,9 @@ from cairn.lab.chip import Chip
 from cairn.lab.operations import Operation
 
 _MAX_MEMORY = 200_000
-UnitState = tuple[tuple[int, int, tuple[int, ...]], ...]  # per unit: multiply free, push free, ready times
+Ready = tuple[int, int]  # place in the result buffer (-1: in order), cycles until it is there
+UnitState = tuple[tuple[int, int, tuple[Ready, ...]], ...]  # per unit: multiply free, push free, results
+_IN_ORDER = -1
 
 
 class QueueMismatch(Exception):
@@ -25,13 +30,17 @@ class QueueMismatch(Exception):
 
 @dataclass(frozen=True)
 class UnitEvent:
-    """`kind`: push, multiply or pop. `results`: registers a multiply yields. Cycles as the chip's table has them."""
+    """`kind`: push, multiply or pop. `results`: registers a multiply yields. Cycles as the chip's table has them.
+
+    `latches`: the multiply takes over the weights that were pushed. `place`: where in the result buffer.
+    """
 
     kind: str
     unit: int
     interval: int = 0
     results: int = 0
     latches: bool = False
+    place: int = _IN_ORDER
 
 
 def unit_event(operation: Operation, chip: Chip) -> UnitEvent | None:
@@ -41,8 +50,9 @@ def unit_event(operation: Operation, chip: Chip) -> UnitEvent | None:
     if not found or not number.isdigit():
         return None
     unit = int(number)
+    place = _IN_ORDER if operation.slot is None else operation.slot
     if opcode.startswith("vpop"):
-        return UnitEvent("pop", unit)
+        return UnitEvent("pop", unit, place=place)
     if opcode.startswith("vmatpush"):
         return UnitEvent(
             "push", unit, chip.matpush_interval_cycles["transposed" if "xpose" in opcode else "plain"]
@@ -52,15 +62,18 @@ def unit_event(operation: Operation, chip: Chip) -> UnitEvent | None:
     narrow = ".f32" in opcode or ".lmr" in opcode
     interval = chip.matmul_interval_cycles["f32" if narrow else "bf16" if "bf16" in opcode else "other"]
     results = (1 if narrow else 2) * chip.mxu_lane_groups
-    return UnitEvent("multiply", unit, interval, results, ".ms" in opcode and "gmr" in opcode)
+    return UnitEvent("multiply", unit, interval, results, ".ms" in opcode and "gmr" in opcode, place)
 
 
 def balanced(program: Program, chip: Chip) -> bool:
-    """Whether the program text takes as many results from each unit as the model says are made."""
+    """Whether the program text takes as many results from each unit as the model says are made.
+
+    Results with a place may be accumulated before they are taken, so they are not counted.
+    """
     surplus: Counter[int] = Counter()
     for operation in (op for bundle in program.bundles for op in bundle.operations):
         event = unit_event(operation, chip)
-        if event is not None:
+        if event is not None and event.place == _IN_ORDER:
             surplus[event.unit] += event.results - (event.kind == "pop")
     return not any(surplus.values())
 
@@ -79,7 +92,8 @@ class MatrixUnits:
 
     @property
     def drained(self) -> bool:
-        return not any(queue for _, _, queue in self.state)
+        """Nothing that comes out in order is left."""
+        return not any(place == _IN_ORDER for _, _, queue in self.state for place, _ in queue)
 
     def pass_time(self, cycles: int) -> None:
         """Let time go by without operations."""
@@ -105,29 +119,66 @@ class MatrixUnits:
         return stall
 
     def _simulate(self, cycles: int, events: Iterable[tuple[int, UnitEvent]]) -> tuple[int, UnitState]:
-        units = [[multiply, push, list(queue)] for multiply, push, queue in self.state]
+        units = [_Unit(*unit) for unit in self.state]
         stall = 0
         for offset, event in events:
             now = offset + stall
             unit = units[event.unit]
-            queue: list[int] = unit[2]  # type: ignore[assignment]
             if event.kind == "pop":
-                if not queue:
-                    raise QueueMismatch("a result is taken from an empty queue")
-                stall += max(0, queue.pop(0) - now)
+                stall += max(0, unit.take(event.place) - now)
             elif event.kind == "push":
-                unit[1] = max(now, unit[1]) + event.interval  # type: ignore[type-var, operator]
+                unit.push_free = max(now, unit.push_free) + event.interval
             else:
-                start: int = max(now, unit[0], unit[1] if event.latches else 0)  # type: ignore[assignment, type-var]
-                unit[0] = start + event.interval
-                spacing = event.interval // event.results
-                queue.extend(start + self._latency + spacing * number for number in range(event.results))
-        state: UnitState = tuple((unit[0], unit[1], tuple(unit[2])) for unit in units)  # type: ignore[arg-type, misc]
+                unit.multiply(now, event, self._latency)
+        state = tuple((unit.multiply_free, unit.push_free, tuple(unit.results)) for unit in units)
         return stall, _later(state, cycles + stall)
 
 
+class _Unit:
+    """One matrix unit while a step is simulated; times count from the step's start."""
+
+    def __init__(self, multiply_free: int, push_free: int, results: Iterable[Ready]) -> None:
+        self.multiply_free = multiply_free
+        self.push_free = push_free
+        self.results = list(results)
+
+    def multiply(self, now: int, event: UnitEvent, latency: int) -> None:
+        start = max(now, self.multiply_free, self.push_free if event.latches else 0)
+        self.multiply_free = start + event.interval
+        spacing = event.interval // event.results
+        for number in range(event.results):
+            ready = start + latency + spacing * number
+            if event.place == _IN_ORDER:
+                self.results.append((_IN_ORDER, ready))
+            else:
+                place = event.place + number
+                self.results = [result for result in self.results if result[0] != place]
+                self.results.append((place, ready))
+
+    def take(self, place: int) -> int:
+        """When a result is there.
+
+        Raises:
+            QueueMismatch: nothing was made that could come out in order.
+        """
+        for index, (where, ready) in enumerate(self.results):
+            if where == place:
+                del self.results[index]
+                return ready
+        if place == _IN_ORDER:
+            raise QueueMismatch("a result is taken from an empty queue")
+        return 0  # made long ago
+
+
 def _later(state: UnitState, cycles: int) -> UnitState:
+    """The same state seen from later; what has a place and is there already is forgotten."""
     return tuple(
-        (max(0, multiply - cycles), max(0, push - cycles), tuple(max(0, ready - cycles) for ready in queue))
+        (
+            max(0, multiply - cycles),
+            max(0, push - cycles),
+            tuple(
+                (place, max(0, ready - cycles)) for place, ready in queue if place == _IN_ORDER or ready > cycles
+            ),
+        )
         for multiply, push, queue in state
     )

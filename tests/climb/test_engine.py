@@ -1,4 +1,4 @@
-"""The loop: what it keeps, what it refuses, and that a kill at any point loses no attempt and judges none twice."""
+"""The loop: what it keeps, what it refuses, and that a kill anywhere loses no attempt and judges none twice."""
 
 import os
 import subprocess

@@ -1,6 +1,7 @@
 """Tables for people, built with rich into plain text of bounded width."""
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ _WIDTH = 100
 def rendered(*parts: Any) -> str:
     """Render rich objects and strings to text without colours, so that it can be piped and tested."""
     stream = io.StringIO()
-    console = Console(file=stream, width=_WIDTH, color_system=None, highlight=False, markup=False)
+    width = max(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns)
+    console = Console(file=stream, width=width, color_system=None, highlight=False, markup=False)
     for part in parts:
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, str))  # a path that is broken in two cannot be copied
     return stream.getvalue().rstrip()
 
 

@@ -4,9 +4,9 @@
 
 The file has one JSON object a line: `family`, `gen`, `value` in milliseconds, `shape` {M, K, N}, `config` {bm, bk,
 bn, dtype, variant?} and `host_overhead_ms_est`, which is taken off because the published times are wall-clock. Two
-families are known: `pf_matmul` (full sweeps, good for ranking) and `jaxdoc_matmul`. A row whose time is not at least
-half as large again as that overhead is noise: it is printed and left out of the summary. The interpreter that runs
-this needs jax and libtpu. Nothing here fits anything: it prints how good or bad the model is.
+families are known: `pf_matmul` (full sweeps, good for ranking) and `jaxdoc_matmul`. A row whose time is less than
+one and a half times that overhead is noise: printed, but not in the summary. The interpreter that runs this needs
+jax and libtpu. Nothing here fits anything: it prints how good or bad the model is.
 """
 
 import argparse

@@ -15,7 +15,7 @@ from cairn.lab.chip import Chip
 from cairn.lab.decode import Block, Decoder
 from cairn.lab.scalar import UnknownControl
 
-MAX_BLOCKS = 4_000_000  # some ten seconds; a program that is longer is refused, not extrapolated
+MAX_BLOCKS = 1_200_000  # some twenty seconds; a program that is longer is refused, not extrapolated
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,17 @@ class _Tally:
 
 
 class Simulator:
-    """One program on one chip; may be run several times, as either core."""
+    """One program on one chip; may be run several times, as either core.
 
-    def __init__(self, program: Program, chip: Chip, *, max_blocks: int = MAX_BLOCKS) -> None:
+    Args:
+        max_blocks: blocks to execute before the run is refused.
+        remembers: look up steps that meet the matrix units in a known state; off only to check that it is exact.
+    """
+
+    def __init__(
+        self, program: Program, chip: Chip, *, max_blocks: int = MAX_BLOCKS, remembers: bool = True
+    ) -> None:
+        self._remembers = remembers
         self._chip = chip
         self._program = program
         self._decoder = Decoder(program, chip)
@@ -73,7 +81,7 @@ class Simulator:
         use_queues = units.balanced(self._program, self._chip)
         try:
             if use_queues:
-                result = self._attempt(core, shared, units.MatrixUnits(self._chip))
+                result = self._attempt(core, shared, units.MatrixUnits(self._chip, remembers=self._remembers))
                 if result is not None and not self._suspicious(result):
                     return result
             return self._attempt(core, shared, None) or Run(refused="unreachable")

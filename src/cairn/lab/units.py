@@ -79,9 +79,10 @@ def balanced(program: Program, chip: Chip) -> bool:
 
 
 class MatrixUnits:
-    """Time that steps spend waiting for matrix results."""
+    """Time that steps spend waiting for matrix results. With `remembers` off every step is simulated anew."""
 
-    def __init__(self, chip: Chip) -> None:
+    def __init__(self, chip: Chip, *, remembers: bool = True) -> None:
+        self._max_memory = _MAX_MEMORY if remembers else 0
         self._latency = chip.matmul_latency_cycles
         self._fresh: UnitState = tuple((0, 0, ()) for _ in range(chip.mxu_count))
         self._memory: dict[tuple[int, UnitState], tuple[int, UnitState]] = {}
@@ -113,7 +114,7 @@ class MatrixUnits:
         known = self._memory.get(key)
         if known is None:
             known = self._simulate(cycles, events)
-            if len(self._memory) < _MAX_MEMORY:
+            if len(self._memory) < self._max_memory:
                 self._memory[key] = known
         stall, self.state = known
         return stall

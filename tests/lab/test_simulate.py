@@ -1,0 +1,104 @@
+"""Small programs of our own kernels, with expectations worked out by hand from the bundle texts."""
+
+import dataclasses
+
+import pytest
+
+from cairn.lab import chip
+from cairn.lab.bundles import Unreadable, parse
+from cairn.lab.chip import Chip
+from cairn.lab.simulate import Simulator
+
+
+def free_memory(figures: Chip) -> Chip:
+    """The same chip with copies that cost nothing."""
+    return dataclasses.replace(
+        figures, dma_in_latency_ns=0.0, dma_out_latency_ns=0.0, hbm_gb_per_s=1e12, hbm_shared_gb_per_s=1e12
+    )
+
+
+def test_bundles_of_a_pipelined_grid(golden):
+    # add.tpu-v5e: 5 bundles, then 8 passes for a grid of 6 (two more fill and drain the pipeline), then 4 bundles.
+    # A pass is 0x5..0x3c, 56 bundles; the first and the last one jump from 0x20 over 0x25..0x30: 44.
+    run = Simulator(golden("add.tpu-v5e"), free_memory(chip.load("tpu-v5e"))).run()
+    assert run.refused is None
+    assert run.bundles == run.cycles == 5 + 6 * 56 + 2 * 44 + 4
+
+
+def test_copies_of_a_pipelined_grid(golden):
+    run = Simulator(golden("add.tpu-v5e"), chip.load("tpu-v5e")).run()
+    assert run.copies == 2 * 6
+    assert run.hbm_bytes == 2 * 6 * 8 * 128 * 4
+    assert run.cycles == run.bundles + run.dma_wait_cycles
+    # Steps wait for copies in: block i+1 is asked for only when block i is needed, a latency before its time.
+    latency = 425 * 1.5
+    assert 4 * latency < run.dma_wait_cycles < 6 * latency
+
+
+def test_loop_inside_a_step(golden):
+    # rows.tpu-v5e: the inner loop 0x28..0x2b with its four delay slots runs 16 times in each of 3 steps.
+    program = golden("rows.tpu-v5e")
+    inner = [index for index, bundle in enumerate(program.bundles) if bundle.depth == 2]
+    assert inner[0] == 0x28
+    run = Simulator(program, free_memory(chip.load("tpu-v5e"))).run()
+    once = Simulator(golden("add.tpu-v5e"), free_memory(chip.load("tpu-v5e"))).run()
+    assert run.bundles > 3 * 16 * 8  # branch at 0x2b, so eight bundles a pass
+    assert run.bundles < 3 * 16 * 8 + once.bundles
+
+
+def test_matrix_results_are_awaited(golden):
+    # square.tpu-v5e, unit 0: pushes at 7, 9, .. 21 (4 cycles each) end at 39; products start at 39 and 55; results
+    # are there at 147, 155, 163, 171; the pops at 27, 31, 36, 41 wait 120, 4, 3 and 3 cycles.
+    run = Simulator(golden("square.tpu-v5e"), free_memory(chip.load("tpu-v5e"))).run()
+    assert run.queues
+    assert run.mxu_stall_cycles == 120 + 4 + 3 + 3
+    assert run.cycles == 53 + 130
+    assert run.mxu_busy_cycles == 4 * 2 * 16 / 4  # four units, two products of 16 cycles each
+
+
+@pytest.mark.parametrize(("name", "target"), [("add.tpu7x", "tpu7x"), ("square.tpu-v6e", "tpu-v6e")])
+def test_newer_chips(golden, name, target):
+    run = Simulator(golden(name), chip.load(target)).run()
+    assert run.refused is None
+    assert run.cycles == run.bundles + run.mxu_stall_cycles + run.dma_wait_cycles or target == "tpu7x"
+
+
+def test_the_second_core_does_nothing(golden):
+    program = golden("add.tpu-v5p")
+    assert program.uses_core_id
+    run = Simulator(program, chip.load("tpu-v5p")).run(core=1)
+    assert run.copies == 0
+    assert run.cycles < 20
+
+
+def test_a_trip_count_from_the_data_is_refused(golden):
+    run = Simulator(golden("ragged.tpu-v5e"), chip.load("tpu-v5e")).run()
+    assert run.cycles == 0
+    assert "not in the program" in (run.refused or "")
+
+
+def test_a_trip_count_that_is_supplied(golden):
+    program = golden("ragged.tpu-v5e")
+    runs = [Simulator(program, free_memory(chip.load("tpu-v5e"))).run(scalars={0: count}) for count in (5, 6, 50)]
+    five, six, fifty = (run.cycles for run in runs)
+    assert fifty - five == 45 * (six - five) > 0
+
+
+def test_too_long_is_refused_not_extrapolated(golden):
+    run = Simulator(golden("add.tpu-v5e"), chip.load("tpu-v5e"), max_blocks=5).run()
+    assert "too long" in (run.refused or "")
+
+
+@pytest.mark.parametrize("name", ["square.tpu-v5e", "rows.tpu-v5e", "add.tpu-v5p"])
+def test_looking_up_steps_changes_nothing(golden, name):
+    figures = chip.load(name.partition(".")[2])
+    assert Simulator(golden(name), figures).run() == Simulator(golden(name), figures, remembers=False).run()
+
+
+def test_unknown_texts_are_refused(golden):
+    with pytest.raises(Unreadable):
+        parse("nothing of the kind")
+    with pytest.raises(Unreadable):
+        parse("   0x5   :  { %6 = vsyncpa [#allocation4], 0 }\n")
+    program = parse("     0   :  { %1 = vwait.ge [#allocation4], 3 }\n")
+    assert "not modelled" in (Simulator(program, chip.load("tpu-v5e")).run().refused or "")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Workspace
 from fakes import FakeJudge, ScriptedAgent, block, write
 
 from cairn.agents.protocol import EditOutcome, EditTask
@@ -19,6 +18,7 @@ from cairn.errors import Missing, TryAgain, UsageError
 from cairn.judge.receipt import ReceiptBook
 from cairn.process import Limits
 from cairn.roofline import parse_target
+from conftest import Workspace
 
 VARIANT = "kernels/axpy/variants/pallas_axpy.py"
 BRANCH = "cairn/night"

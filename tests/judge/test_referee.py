@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import TOY
 
 from cairn.errors import BadInput, Missing
 from cairn.judge.protocol import JudgeLimits, VariantSource
@@ -19,6 +18,7 @@ from cairn.judge.record import record_of
 from cairn.judge.referee import STAGES, Case, Judge
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
+from conftest import TOY
 
 PYTHON = Path(sys.executable)
 GOOD = (TOY / "variants" / "pallas_axpy.py").read_text()

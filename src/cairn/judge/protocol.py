@@ -135,9 +135,10 @@ class Runner:
         reply, _ = self._worker.ask(header, [variant.text], timeout_s=self._limits.load_s)
         return {str(key): str(value) for key, value in dict(reply["config"]).items()}
 
-    def export(self, inputs: Specs) -> bytes:
-        """Lower for TPU and serialise."""
-        _, blobs = self._worker.ask({"op": "export", "inputs": inputs}, timeout_s=self._limits.export_s)
+    def export(self, inputs: Specs, *, locations: bool = False) -> bytes:
+        """Lower for TPU and serialise; with `locations` the compiler's errors can name the kernel's line."""
+        header = {"op": "export", "inputs": inputs, "locations": locations}
+        _, blobs = self._worker.ask(header, timeout_s=self._limits.export_s)
         if len(blobs) != 1:
             raise WorkerFailure("garbled", "an export without a program")
         return blobs[0]

@@ -253,10 +253,18 @@ class Judge:
             self._on_stage("compile", f"shape {index + 1} of {len(exports)}")
             price = self._pricer.price(exported)
             if isinstance(price, Ruling):
-                return price
+                return self._located(price, runner, index)
             case.prices.append(price)
         refused = next((price.refused for price in case.prices if price.us is None), None)
         return Ruling("prediction_refused", refused) if refused is not None else None
+
+    def _located(self, ruling: Ruling, runner: Runner, index: int) -> Ruling:
+        """The same refusal with the kernel's own line in it, when the compiler can name it."""
+        try:
+            again = self._pricer.price(runner.export(self._bench_specs(index), locations=True))
+        except WorkerFailure:
+            return ruling
+        return again if isinstance(again, Ruling) and again.reason == ruling.reason else ruling
 
     def _physics(self, case: Case, runner: Runner) -> Ruling | None:
         del runner

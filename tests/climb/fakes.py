@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from cairn.agents.protocol import EditOutcome, EditTask
+from cairn.judge.case import Case
 from cairn.judge.physics import Floors
 from cairn.judge.pricing import Price
 from cairn.judge.protocol import VariantSource
-from cairn.judge.referee import Case
 from cairn.judge.verdict import Ruling, rule_on_cost
 from cairn.problem import Problem
 from cairn.roofline import Floor, Target, parse_target
@@ -49,7 +49,7 @@ class FakeJudge:
         known: Ruling | None = None,
     ) -> Case:
         self.asked.append(variant.text)
-        case = Case(variant, incumbent=incumbent or VariantSource("xla_axpy", b""), margin=margin, ruling=known)
+        case = Case(variant, incumbent or VariantSource("xla_axpy", b""), margin, known)
         if known is not None:
             return case
         if b"def run" not in variant.text:

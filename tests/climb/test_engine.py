@@ -264,7 +264,7 @@ def test_a_branch_that_somebody_moved_is_not_overwritten(workspace: Workspace) -
 
 def test_a_branch_without_a_ledger_is_not_taken_over(workspace: Workspace) -> None:
     workspace.git("branch", BRANCH)
-    with pytest.raises(UsageError, match="has no ledger"):
+    with pytest.raises(UsageError, match="has no ledger of it"):
         Bench(workspace, block(16)).run()
 
 

@@ -12,10 +12,11 @@ import psutil
 import pytest
 
 from cairn.errors import BadInput, Missing
+from cairn.judge.case import Case
 from cairn.judge.protocol import JudgeLimits, VariantSource
 from cairn.judge.receipt import ReceiptBook
 from cairn.judge.record import record_of
-from cairn.judge.referee import STAGES, Case, Judge
+from cairn.judge.referee import Judge
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
 from conftest import TOY
@@ -57,7 +58,8 @@ def test_a_better_block_is_kept(judge: Judge, tmp_path: Path) -> None:
     assert case.ratio < 0.8
     assert case.cost_us is not None
     assert case.cost_us > case.floors[0].physics.us
-    assert [stage["stage"] for stage in case.stages] == [*STAGES, "frozen"]
+    stages = ["frozen", "load", "live", "correct", "compile", "physics", "decide", "frozen"]
+    assert [stage["stage"] for stage in case.stages] == stages
     book = ReceiptBook(tmp_path / "receipts.jsonl")
     receipt = book.add(record_of(case, judge, climb="c", attempt="a0001"))
     assert receipt["fingerprint"]["libtpu"]

@@ -14,6 +14,7 @@ from typing import Any
 
 from cairn.agents.protocol import Agent, EditOutcome, EditTask, SearchSpace, Trial
 from cairn.climb import policy, prompt
+from cairn.climb.branch import ChampionBranch
 from cairn.climb.ledger import Event, Ledger
 from cairn.climb.message import commit_message
 from cairn.climb.policy import Margins
@@ -83,6 +84,7 @@ class Climb:
         self._git = Git(spec.problem)
         self._problem_path = self._git.relative(spec.problem)
         self.variant_path = f"{self._problem_path}/variants/{spec.variant}.py"
+        self._branch = ChampionBranch(self._git, spec.branch)
         self.ledger = Ledger(spec.folder / "ledger.jsonl", on_event)
         self.receipts = ReceiptBook(spec.folder / "receipts.jsonl")
         self.state: State = fold(self.ledger.events)
@@ -120,32 +122,26 @@ class Climb:
     # start
 
     def _start(self) -> None:
-        branch = self.spec.branch
-        where = self._git.checked_out_at(branch)
-        if where is not None:
-            raise UsageError(
-                f"branch {branch} is checked out in {where}", hint="switch that tree to another branch"
-            )
+        self._branch.require_not_checked_out()
         if self.state.base is None:
-            self._begin(branch)
+            self._begin()
         wanted = {"problem": self._problem_path, "variant": self.spec.variant, "target": self.spec.target.name}
         for key, value in wanted.items():
             if self.state.settings[key] != value:
                 message = f"the climb `{self.spec.name}` has {key} {self.state.settings[key]}, not {value}"
                 raise UsageError(message, hint="give this one another --name")
-        self._reconcile_branch()
+        assert self.state.champion is not None
+        self._branch.agree_with(self.state.champion, self.state.open.id if self.state.open else None)
         self._write("climb.launched", agent=self._agent.name, attempts=self.spec.attempts)
 
-    def _begin(self, branch: str) -> None:
+    def _begin(self) -> None:
         base = self._git.head()
         if self._git.blob_of(base, self.variant_path) is None:
             raise Missing(f"{self.variant_path} is not committed", hint="commit the problem, then climb it")
-        tip = self._git.commit_of(f"refs/heads/{branch}")
-        if tip is not None:
+        branch = self._branch.name
+        if self._branch.tip() is not None:
             hint = f"choose another --name, or remove the branch: git branch -D {branch}"
-            raise UsageError(
-                f"branch {branch} exists, but the climb has no ledger in {self.spec.folder}", hint=hint
-            )
+            raise UsageError(f"branch {branch} exists, but {self.spec.folder} has no ledger of it", hint=hint)
         settings = {
             "name": self.spec.name,
             "problem": self._problem_path,
@@ -154,22 +150,6 @@ class Climb:
             "margins": {"sweep": self.spec.margins.sweep, "edit": self.spec.margins.edit},
         }
         self._write("climb.started", base=base, branch=branch, settings=settings)
-
-    def _reconcile_branch(self) -> None:
-        """Make the branch what the ledger says; a kill can fall between the two."""
-        branch, champion = self.spec.branch, self.state.champion
-        assert champion is not None
-        tip = self._git.commit_of(f"refs/heads/{branch}")
-        if tip is None:
-            self._git.create_branch(branch, champion)
-        elif tip != champion and not self._is_commit_of_open_attempt(tip):
-            self._git.advance_branch(branch, champion, champion)  # raises: somebody moved it
-
-    def _is_commit_of_open_attempt(self, tip: str) -> bool:
-        attempt = self.state.open
-        return attempt is not None and f"Cairn-Attempt: {attempt.id}" in self._git.run(
-            "log", "-1", "--format=%B", tip
-        )
 
     def _pristine_problem(self) -> Problem:
         """The problem as committed where the climb began, in a tree that no agent works in."""
@@ -299,20 +279,12 @@ class Climb:
 
     def _decide(self, attempt: Attempt) -> None:
         decision = policy.decision_of(attempt)
-        commit = self._advance(attempt) if decision == "kept" else None
+        commit = None
+        if decision == "kept":
+            assert attempt.blob is not None
+            message = commit_message(self.state, attempt)
+            commit = self._branch.advance(attempt.id, attempt.parent, self.variant_path, attempt.blob, message)
         self._write("attempt.decided", attempt=attempt.id, decision=decision, commit=commit)
-
-    def _advance(self, attempt: Attempt) -> str:
-        """Commit a kept attempt and move the champion branch to it; done once, however often it is interrupted."""
-        tip = self._git.commit_of(f"refs/heads/{self.spec.branch}")
-        if tip is not None and tip != attempt.parent and self._is_commit_of_open_attempt(tip):
-            return tip
-        assert attempt.blob is not None
-        commit = self._git.commit_file(
-            attempt.parent, self.variant_path, attempt.blob, commit_message(self.state, attempt)
-        )
-        self._git.advance_branch(self.spec.branch, attempt.parent, commit)
-        return commit
 
     def _finish_open_attempt(self, judge: Judge) -> None:
         attempt = self.state.open

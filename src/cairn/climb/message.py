@@ -8,7 +8,7 @@ _TITLE_CHARS = 72
 
 
 def commit_message(state: State, attempt: Attempt) -> str:
-    """Write the message; the trailers let a later launch recognise its own commit."""
+    """Write the message; the branch adds the trailer by which a later launch knows it."""
     assert state.measured is not None
     assert state.champion_us is not None
     assert attempt.cost_us is not None
@@ -26,7 +26,6 @@ def commit_message(state: State, attempt: Attempt) -> str:
         f"The baseline {baseline}: {baseline_us:.1f} us, {baseline_us / after:.2f} times as much.",
         "",
         f"Cairn-Climb: {state.settings['name']}",
-        f"Cairn-Attempt: {attempt.id}",
         f"Cairn-Receipt: {attempt.receipt}",
     ]
     return "\n".join(lines)

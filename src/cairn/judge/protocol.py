@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cairn.errors import BadInput, Missing
+from cairn.errors import BadInput, CairnError, Missing
 from cairn.judge.correctness import Array, Wire, decode
 from cairn.problem import Problem, Shape
 from cairn.worker_process import WorkerFailure, WorkerLimits, WorkerProcess
@@ -80,7 +80,11 @@ class Oracle:
     def __init__(self, problem: Problem, python: Path) -> None:
         self._problem = problem
         self._worker = WorkerProcess(python, "oracle")
-        self._ask({"op": "load", "path": str(problem.reference)}, 60)
+        try:
+            self._ask({"op": "load", "path": str(problem.reference)}, 60)
+        except CairnError:
+            self.close()
+            raise
 
     def specs(self, shape: Shape) -> Specs:
         """Shapes and types of the inputs for a shape."""

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from cairn.judge.case import Case
 from cairn.judge.pricing import Price
-from cairn.judge.referee import Case, Judge
+from cairn.judge.referee import Judge
 
 
 def record_of(case: Case, judge: Judge, **context: Any) -> dict[str, Any]:
@@ -14,13 +15,12 @@ def record_of(case: Case, judge: Judge, **context: Any) -> dict[str, Any]:
         _cost(shape, price, case.floors[index].record() if case.floors else None)
         for index, (shape, price) in enumerate(zip(bench, case.prices, strict=False))
     ]
-    incumbent = case.incumbent
     return {
         **context,
         "problem": judge.problem.name,
         "target": judge.target.name,
         "variant": {"name": case.variant.name, "sha256": case.variant.digest, "config": case.config},
-        "incumbent": {"name": incumbent.name, "sha256": incumbent.digest} if incumbent else None,
+        "incumbent": {"name": case.incumbent.name, "sha256": case.incumbent.digest},
         "verdict": case.verdict.value,
         "reason": case.ruling.reason,
         "class": case.ruling.measurement_class,

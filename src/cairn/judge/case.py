@@ -1,0 +1,46 @@
+"""A case: everything the judge has found about one variant so far; receipts are written from it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cairn.judge.physics import Floors
+from cairn.judge.pricing import Price
+from cairn.judge.protocol import VariantSource
+from cairn.judge.verdict import Ruling, Verdict
+
+
+@dataclass
+class Case:
+    """One variant before the judge. `ruling` is None until a stage decides."""
+
+    variant: VariantSource
+    incumbent: VariantSource
+    margin: float | None = None
+    ruling: Ruling | None = None
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    config: dict[str, str] = field(default_factory=dict)
+    programs: list[str] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    prices: list[Price] = field(default_factory=list)
+    incumbent_prices: list[Price] = field(default_factory=list)
+    floors: list[Floors] = field(default_factory=list)
+    ratio: float | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict; only a finished case has one."""
+        assert self.ruling is not None
+        return self.ruling.verdict
+
+    @property
+    def cost_us(self) -> float | None:
+        """Predicted microseconds at the headline shape, the first bench shape."""
+        return self.prices[0].us if self.prices else None
+
+    def note(self, stage: str, seconds: float, ruling: Ruling | None) -> None:
+        """Record that a stage was run, and its ruling if it gave one."""
+        entry: dict[str, Any] = {"stage": stage, "s": round(seconds, 3)}
+        if ruling is not None:
+            entry |= {"verdict": ruling.verdict.value, "reason": ruling.reason, "detail": ruling.detail}
+        self.stages.append(entry)

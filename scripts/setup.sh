@@ -20,6 +20,18 @@ else
     [ -x "$venv/bin/uv" ] || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
     uv=$venv/bin/uv
 fi
-# --inexact: keep uv itself, which is not among the locked packages
-VIRTUAL_ENV="$PWD/$venv" UV_PROJECT_ENVIRONMENT="$venv" "$uv" sync --frozen --inexact --all-extras --no-progress --quiet
+sync() {
+    # --inexact: keep uv itself, which is not among the locked packages
+    VIRTUAL_ENV="$PWD/$venv" UV_PROJECT_ENVIRONMENT="$venv" \
+        "$uv" sync --frozen --inexact --all-extras --no-progress --quiet
+}
+
+# uv brings certificates of its own; behind a proxy with others only the system's will do
+if ! sync 2>"$venv/setup.log"; then
+    if ! UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 sync; then
+        cat "$venv/setup.log" >&2
+        exit 69
+    fi
+fi
+rm -f "$venv/setup.log"
 "$venv/bin/cairn" --version

@@ -1,10 +1,13 @@
 """Asynchronous copies: one memory channel in order of issue, a latency on top, and the flags that count arrivals.
 
-Bank conflicts, strides and refresh are not modelled; the bandwidth is an effective one. Concurrent copies are
-served one after the other also where the hardware shares the channel: the last one ends at the same time.
+A copy may land on both cores of a device; then its flag word names the other core's flag in its upper half, and
+the arrival is handed over (`sent`). Bank conflicts, strides and refresh are not modelled; the bandwidth is an
+effective one. Concurrent copies are served one after the other also where the hardware shares the channel: the
+last one ends at the same time.
 """
 
 import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cairn.lab.chip import Chip
@@ -21,6 +24,9 @@ _HBM_DIRECTIONS = {
 }
 _LOCAL_DIRECTIONS = {"vmem_to_vmem", "vmem_to_smem", "smem_to_vmem", "cmem_to_vmem", "vmem_to_cmem"}
 DIRECTIONS = _HBM_DIRECTIONS | _LOCAL_DIRECTIONS
+_FLAG_WORD_BITS = 16
+_OTHER_CORES_FLAG = 0x1FFF  # the bits above it say which core
+Arrival = tuple[int, float, int]  # flag, time in cycles, granules
 _LOCAL_LATENCY_SHARE = 0.5  # an on-chip copy does not travel to HBM; no published measurement, rarely decisive
 
 
@@ -47,6 +53,12 @@ class DmaEngine:
         self._flags: dict[int, _Flag] = {}
         self.hbm_bytes = 0
         self.copies = 0
+        self.sent: list[Arrival] = []
+
+    def receive(self, arrivals: Iterable[Arrival]) -> None:
+        """Take over what the other core's copies will bring."""
+        for flag, arrived, granules in arrivals:
+            heapq.heappush(self._flags.setdefault(flag, _Flag()).arrivals, (arrived, granules))
 
     def start(self, now: float, granules: int, direction: str, flag: int) -> None:
         """Begin a copy; `flag` counts its granules when it has arrived."""
@@ -59,6 +71,9 @@ class DmaEngine:
         else:
             self.hbm_bytes += size_bytes * (2 if direction == "hbm_to_hbm" else 1)
             self._channel_free = end = max(now, self._channel_free) + size_bytes / self._bytes_per_cycle
+        if flag >> _FLAG_WORD_BITS:
+            self.sent.append((flag >> _FLAG_WORD_BITS & _OTHER_CORES_FLAG, end + latency, granules))
+            flag &= (1 << _FLAG_WORD_BITS) - 1
         heapq.heappush(self._flags.setdefault(flag, _Flag()).arrivals, (end + latency, granules))
 
     def wait(self, now: float, granules: int, flag: int) -> float:
@@ -81,4 +96,5 @@ class DmaEngine:
         self._flags.setdefault(flag, _Flag()).level += signed(delta)
 
     def reset(self, flag: int, value: int) -> None:
-        self._flags[flag] = _Flag(level=value)
+        """Set a flag; what is still on its way stays on its way."""
+        self._flags.setdefault(flag, _Flag()).level = value

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 _MAX_LINE_CHARS = 400
 _MAX_DETAIL_CHARS = 8_000
+_MAX_READ_CHARS = 20_000  # of each text: what a candidate raises may be of any size
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ _MOSAIC = re.compile(
 )
 _SCOPED = re.compile(r"Scoped allocation with size \S+ and limit \S+ exceeded[^\n]*? by [\d.]+\w")
 _FATAL = re.compile(r"^F\d{4} |Check failed|Fatal Python error|LLVM ERROR|terminate called|Killed|SIG[A-Z]{3,}")
-_LOCATION = re.compile(r"""(?P<file>[^\s"'()<>:,]+\.py)["']?(?::|,\s*line\s+)(?P<line>\d+)""")
+_LOCATION = re.compile(r"""(?P<file>[^\s"'()<>:,]{1,256}\.py)["']?(?::|,\s*line\s+)(?P<line>\d+)""")
 _LIBRARY = re.compile(
     r"cairn/worker/|site-packages|dist-packages|/lib/python\d|/jax/_src/|^jax/|importlib|<frozen"
 )
@@ -101,6 +102,7 @@ def classify(error_type: str, message: str, traceback: str = "") -> Failure:
         message: `str(error)`.
         traceback: the formatted traceback; used to find the kernel's own line only.
     """
+    message, traceback = message[:_MAX_READ_CHARS], traceback[-_MAX_READ_CHARS:]
     kind = error_type if error_type in ("crash", "timeout") else _kind(error_type, message)
     return Failure(
         kind=kind,

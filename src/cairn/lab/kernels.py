@@ -52,9 +52,13 @@ class Kernels:
         if not self._splits[name]:
             return simulator.run(scalars=known)
         second = simulator.run(core=1, shared=True, scalars=known)
-        if second.refused is None and second.hbm_bytes == 0 and second.copies == 0:
-            return simulator.run(scalars=known)
-        first = simulator.run(core=0, shared=True, scalars=known)
+        if second.refused is None and second.copies == 0 and not second.sent:
+            alone = simulator.run(scalars=known)
+            if not alone.sent:
+                return alone
+        first = simulator.run(core=0, shared=True, scalars=known, received=second.sent)
+        if first.sent:
+            second = simulator.run(core=1, shared=True, scalars=known, received=first.sent)
         return _together(first, second)
 
 

@@ -15,6 +15,8 @@ from cairn.lab.scalar import FUNCTIONS, UNKNOWN, Function, Value
 
 _SYMBOL = re.compile(r"#\w+")
 _ADDRESS_BITS = 20  # room for each allocation; places inside it never reach the next one in scalar memory
+_FLAG_BITS = 4  # sync flags have small numbers: a copy for two cores packs two of them into one word
+_FLAG_OPERATIONS = ("scalar_lea.sflag", "vsync", "dma.done.wait")
 _MEMORY = re.compile(r"\[smem:\[(?P<inside>[^\]]*)\](?P<more>[^\]]*)\]")
 
 
@@ -26,6 +28,7 @@ class Registers:
         self._parents: dict[str, str] = {}
         self._places: dict[str, int] = {}
         self._symbols: dict[str, int] = {}
+        self._flags = _flag_symbols(program)
         self.values: list[Value] = []
         self.memory: dict[int, Value] = {}
         self.core = 0
@@ -93,7 +96,8 @@ class Registers:
         symbol = _SYMBOL.search(text)
         if symbol is None:
             return UNKNOWN
-        base = self._symbols.setdefault(symbol[0], (len(self._symbols) + 1) << _ADDRESS_BITS)
+        bits = _FLAG_BITS if symbol[0] in self._flags else _ADDRESS_BITS
+        base = self._symbols.setdefault(symbol[0], (len(self._symbols) + 1) << bits)
         return base + sum(int(offset, 16) for offset in re.findall(r"\$(0x[0-9a-f]+)", text))
 
     def _address(self, text: str) -> Callable[[], Value]:
@@ -271,6 +275,17 @@ def _function(operation: Operation) -> Function | None:
     if operation.opcode == "spop.drf" or operation.opcode.startswith("int_to_ptr."):
         return FUNCTIONS["smov.u32"]
     return FUNCTIONS.get(operation.opcode)
+
+
+def _flag_symbols(program: Program) -> set[str]:
+    """Allocations that are sync flags, by how they are used."""
+    found: set[str] = set()
+    for operation in (op for bundle in program.bundles for op in bundle.operations):
+        texts = [operation.named["dst_syncflagno"]] if "dst_syncflagno" in operation.named else []
+        if operation.opcode.startswith(_FLAG_OPERATIONS):
+            texts.extend(operation.operands[:1])
+        found.update(symbol[0] for text in texts if (symbol := _SYMBOL.search(text)))
+    return found
 
 
 def _register(name: str) -> str:

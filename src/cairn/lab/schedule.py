@@ -161,11 +161,9 @@ class Schedule:
             run = self._kernels.run(instruction.name, known)
             if run.refused is None:
                 return self._simulated(instruction.name, run, weight, is_kernel=is_kernel)
-            if is_kernel:
-                raise Refused(f"kernel {instruction.name}: {run.refused}")
+            if is_kernel or not _memory_bound(instruction, self._module):
+                raise Refused(f"{instruction.opcode} {instruction.name}: {run.refused}")
             self.times.unresolved.add(f"{instruction.name}: {run.refused}")
-        elif is_kernel or instruction.opcode == "custom-call":
-            raise Refused(f"{instruction.name} has no schedule that can be followed")
         return self._by_bytes(instruction, computation, weight)
 
     def _simulated(self, name: str, run: Run, weight: float, *, is_kernel: bool) -> float:
@@ -191,7 +189,7 @@ class Schedule:
         if size_bytes <= _SMALL_BYTES:
             return 0.0  # part of the top-level program
         if not _memory_bound(instruction, self._module):
-            raise Refused(f"{instruction.name} ({instruction.opcode}) has no schedule that can be followed")
+            raise Refused(f"{instruction.opcode} {instruction.name} has no schedule in the dump")
         us = size_bytes / (self._chip.hbm_gb_per_s * 1000.0)
         self.times.by_bytes_us += weight * us
         self.times.hbm_bytes += weight * size_bytes

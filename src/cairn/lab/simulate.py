@@ -33,6 +33,7 @@ class Run:
     spills: int = 0
     fills: int = 0
     queues: bool = True
+    sent: tuple[dma.Arrival, ...] = ()
     refused: str | None = None
 
     def with_traffic(self, hbm_bytes: int) -> "Run":
@@ -69,29 +70,42 @@ class Simulator:
         self._decoder = Decoder(program, chip)
         self._max_blocks = max_blocks
 
-    def run(self, *, core: int = 0, shared: bool = False, scalars: dict[int, int] | None = None) -> Run:
+    def run(
+        self,
+        *,
+        core: int = 0,
+        shared: bool = False,
+        scalars: dict[int, int] | None = None,
+        received: tuple[dma.Arrival, ...] = (),
+    ) -> Run:
         """Execute from the first bundle to the end.
 
         Args:
             core: which of two cores this is; the program may skip or split its work by it.
             shared: both cores draw on the memory at the same time.
             scalars: values of operands passed by value, by operand number, as far as they are known.
+            received: what the other core's copies bring to this one (its `Run.sent`).
         """
         self._decoder.registers.scalars = scalars or {}
+
+        def engine() -> dma.DmaEngine:
+            fresh = dma.DmaEngine(self._chip, shared=shared)
+            fresh.receive(received)
+            return fresh
+
         use_queues = units.balanced(self._program, self._chip)
         try:
             if use_queues:
-                result = self._attempt(core, shared, units.MatrixUnits(self._chip, remembers=self._remembers))
+                result = self._attempt(core, engine(), units.MatrixUnits(self._chip, remembers=self._remembers))
                 if result is not None and not self._suspicious(result):
                     return result
-            return self._attempt(core, shared, None) or Run(refused="unreachable")
+            return self._attempt(core, engine(), None) or Run(refused="unreachable")
         except (UnknownControl, Unreadable, dma.LostWait) as error:
             return Run(refused=str(error))
 
-    def _attempt(self, core: int, shared: bool, matrix: units.MatrixUnits | None) -> Run | None:
+    def _attempt(self, core: int, engine: dma.DmaEngine, matrix: units.MatrixUnits | None) -> Run | None:
         """One run; None when the queue model proved wrong for this program."""
         self._decoder.registers.reset(core)
-        engine = dma.DmaEngine(self._chip, shared=shared)
         tally = _Tally()
         position: int | None = 0
         try:
@@ -118,6 +132,7 @@ class Simulator:
             spills=tally.spills,
             fills=tally.fills,
             queues=matrix is not None,
+            sent=tuple(engine.sent),
         )
 
     def _suspicious(self, run: Run) -> bool:

@@ -105,6 +105,13 @@ ENTRY %main (x: f32[48,128]) -> f32[48,128] {
     assert result.breakdown["neighbours"] == pytest.approx(copy_us)
 
 
+def test_alike_instructions_share_the_program_that_was_dumped_once():
+    twin = "%again = f32[48,128]{1,0:T(8,128)} KERNEL\n  ROOT %add.1"
+    assert prediction(PLAIN.replace("ROOT %add.1", twin)).us == pytest.approx(2 * prediction(PLAIN).us)
+    other = twin.replace("[48,128]", "[48,256]", 1)
+    assert "again" in prediction(PLAIN.replace("ROOT %add.1", other)).refused
+
+
 def test_what_only_moves_data_may_be_costed_by_bytes_and_says_so():
     text = PLAIN.replace("ROOT %add.1", "%t = f32[48,1280]{1,0:T(8,128)} broadcast(%x)\n  ROOT %add.1")
     result = prediction(text)

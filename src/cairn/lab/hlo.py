@@ -27,6 +27,7 @@ class Shape:
     dtype: str
     dims: tuple[int, ...]
     space: int
+    layout: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -135,4 +136,4 @@ def _closing(text: str) -> int:
 def _shape(match: re.Match[str]) -> Shape:
     space = _SPACE.search(match["layout"] or "")
     dims = tuple(int(dim) for dim in match["dims"].split(",") if dim)
-    return Shape(match["dtype"], dims, int(space[1]) if space else 0)
+    return Shape(match["dtype"], dims, int(space[1]) if space else 0, match["layout"] or "")

@@ -17,7 +17,7 @@ class Kernels:
         self._splits: dict[str, bool] = {}
         self._runs: dict[tuple[str, tuple[tuple[int, int], ...]], Run] = {}
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self._texts
 
     def run(self, name: str, scalars: Mapping[int, int]) -> Run:

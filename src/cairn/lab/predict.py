@@ -100,19 +100,18 @@ def _prediction(total_us: float, times: Times, figures: Chip, *, has_kernels: bo
 
 
 def _breakdown(total_us: float, times: Times, *, has_kernels: bool) -> dict[str, float]:
-    """Shares of the kernels where there are any; the fusions are then neighbours."""
-    share = times.kernels_us / times.simulated_us if has_kernels and times.simulated_us else 1.0
-    parts = {
-        "issue": times.issue_us * share,
-        "mxu_stall": times.mxu_stall_us * share,
-        "dma_wait": times.dma_wait_us * share,
-    }
-    return {**parts, "neighbours": total_us - sum(parts.values())}
+    """Inside the kernels where there are any; the fusions are then neighbours."""
+    split = times.kernels if has_kernels else times.fusions
+    parts = {"issue": split.issue_us, "mxu_stall": split.mxu_stall_us, "dma_wait": split.dma_wait_us}
+    return {**parts, "neighbours": total_us - split.total_us}
 
 
 def _flags(total_us: float, times: Times, figures: Chip) -> list[str]:
     flags = ["operands: neighbours charged"]
-    simulated, by_bytes = times.simulated_us / total_us, times.by_bytes_us / total_us
+    simulated, by_bytes = (
+        (times.kernels.total_us + times.fusions.total_us) / total_us,
+        times.by_bytes_us / total_us,
+    )
     rest = (times.copies_us + times.overhead_us) / total_us
     flags.append(f"{simulated:.0%} of the time from bundles, {by_bytes:.0%} by bytes, {rest:.0%} copies and calls")
     if times.unqueued:

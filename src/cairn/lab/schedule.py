@@ -15,6 +15,7 @@ from cairn.lab.hlo import Computation, Instruction, Module
 from cairn.lab.kernels import Kernels
 from cairn.lab.loops import Loop, Scalars
 from cairn.lab.simulate import Run
+from cairn.lab.twins import Twins
 
 _FREE = {
     "parameter",
@@ -48,17 +49,27 @@ class Refused(Exception):
 
 
 @dataclass
+class Split:
+    """Where simulated microseconds went."""
+
+    issue_us: float = 0.0
+    mxu_stall_us: float = 0.0
+    dma_wait_us: float = 0.0
+
+    @property
+    def total_us(self) -> float:
+        return self.issue_us + self.mxu_stall_us + self.dma_wait_us
+
+
+@dataclass
 class Times:
     """Microseconds by cause, and counts; of one execution of the program.
 
     `mxu_busy_us` counts a matrix unit's own time, averaged over the units.
     """
 
-    issue_us: float = 0.0
-    mxu_stall_us: float = 0.0
-    dma_wait_us: float = 0.0
-    kernels_us: float = 0.0
-    simulated_us: float = 0.0
+    kernels: Split = field(default_factory=Split)
+    fusions: Split = field(default_factory=Split)
     by_bytes_us: float = 0.0
     copies_us: float = 0.0
     overhead_us: float = 0.0
@@ -77,6 +88,7 @@ class Schedule:
     def __init__(self, module: Module, kernels: Kernels, top_level: str, chip: Chip) -> None:
         self._module = module
         self._kernels = kernels
+        self._twins = Twins(module, kernels)
         self._chip = chip
         self._call_us = _cycles_per_call(top_level) / chip.cycles_per_us
         self._arrivals: dict[str, float] = {}
@@ -152,13 +164,14 @@ class Schedule:
 
     def _work(self, instruction: Instruction, computation: Computation, scalars: Scalars, weight: float) -> float:
         is_kernel = instruction.attribute("custom_call_target") == "tpu_custom_call"
-        if instruction.name in self._kernels:
+        name = self._twins.find(instruction, computation)
+        if name is not None:
             known = {
                 number: value
                 for number, name in enumerate(instruction.operands)
                 if (value := scalars.value(name)) is not None
             }
-            run = self._kernels.run(instruction.name, known)
+            run = self._kernels.run(name, known)
             if run.refused is None:
                 return self._simulated(instruction.name, run, weight, is_kernel=is_kernel)
             if is_kernel or not _memory_bound(instruction, self._module):
@@ -168,13 +181,11 @@ class Schedule:
 
     def _simulated(self, name: str, run: Run, weight: float, *, is_kernel: bool) -> float:
         times, per_us = self.times, self._chip.cycles_per_us
-        us = run.cycles / per_us
-        times.issue_us += weight * (run.cycles - run.mxu_stall_cycles - run.dma_wait_cycles) / per_us
-        times.mxu_stall_us += weight * run.mxu_stall_cycles / per_us
-        times.dma_wait_us += weight * run.dma_wait_cycles / per_us
+        split = times.kernels if is_kernel else times.fusions
+        split.issue_us += weight * (run.cycles - run.mxu_stall_cycles - run.dma_wait_cycles) / per_us
+        split.mxu_stall_us += weight * run.mxu_stall_cycles / per_us
+        split.dma_wait_us += weight * run.dma_wait_cycles / per_us
         times.mxu_busy_us += weight * run.mxu_busy_cycles / per_us
-        times.kernels_us += weight * us if is_kernel else 0.0
-        times.simulated_us += weight * us
         times.overhead_us += weight * self._call_us
         times.hbm_bytes += weight * run.hbm_bytes
         times.bundles += weight * run.bundles
@@ -182,7 +193,7 @@ class Schedule:
         times.fills += weight * run.fills
         if not run.queues:
             times.unqueued.add(name)
-        return us + self._call_us
+        return run.cycles / per_us + self._call_us
 
     def _by_bytes(self, instruction: Instruction, computation: Computation, weight: float) -> float:
         size_bytes = _moved_bytes(instruction, computation)

@@ -17,7 +17,7 @@ from cairn.agents.codex import CodexAgent
 from cairn.agents.protocol import Agent
 from cairn.agents.tuner import TunerAgent
 from cairn.cli.judging import choose_target, keep_out_of_git
-from cairn.cli.progress import climb_view, tell
+from cairn.cli.progress import StageLine, climb_view, tell
 from cairn.cli.tables import climb_table
 from cairn.climb.engine import Climb, ClimbSpec
 from cairn.climb.ledger import Ledger
@@ -63,7 +63,7 @@ def run_climb(folder: Path, registry_path: Path | None, options: Mapping[str, An
                 Judge,
                 target=spec.target,
                 python=find_python(registry),
-                on_stage=functools.partial(_tell_stage, say),
+                on_stage=StageLine(say),
             ),
         )
         say(f"climbing {problem.name} as `{spec.name}` for {spec.target.name}, {spec.attempts} attempts in all")
@@ -135,10 +135,6 @@ def _agent(registry: Registry, options: Mapping[str, Any]) -> Agent:
         reasoning_effort=settings.codex_reasoning_effort,
         sandbox=settings.codex_sandbox,
     )
-
-
-def _tell_stage(say: Say, stage: str, text: str) -> None:
-    say(f"    {stage}: {text}" if text else f"    {stage}")
 
 
 def _uncommitted(problem: Problem) -> list[str]:

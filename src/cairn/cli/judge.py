@@ -41,7 +41,7 @@ def run(problem: Path, as_json: bool, registry_path: Path | None, **options: Any
     """
     from cairn.cli.judging import judge_once
 
-    outcome = judge_once(problem, registry_path, options, say=(lambda text: None) if as_json else say)
+    outcome = judge_once(problem, registry_path, options, say=say)
     emit(outcome.receipt, as_json, outcome.table)
     sys.exit(0 if outcome.receipt["verdict"] == "KEEP" else 1)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cairn.cli.progress import StageLine
 from cairn.cli.tables import receipt_table
 from cairn.errors import UsageError
 from cairn.execution.interpreter import find_python
@@ -39,10 +40,7 @@ def judge_once(
     book = ReceiptBook(registry.paths.runs / "judge" / "receipts.jsonl")
     say(f"judging {problem.name}/{variant.name} for {target.name}; a judgement takes about 10 to 60 seconds")
 
-    def on_stage(stage: str, text: str) -> None:
-        say(f"  {stage}{': ' + text if text else ''}")
-
-    with Judge(problem, target, python=find_python(registry), on_stage=on_stage) as judge:
+    with Judge(problem, target, python=find_python(registry), on_stage=StageLine(say)) as judge:
         case = judge.judge(variant, against, options["margin"])
         keep_out_of_git(registry.paths.runs)
         receipt = book.add(record_of(case, judge))

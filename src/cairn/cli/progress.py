@@ -1,5 +1,6 @@
 """A running climb, line by line, and a climb's state as plain data."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,26 @@ from cairn.climb.ledger import Event
 from cairn.climb.state import State
 
 Say = Callable[[str], None]
+
+
+class StageLine:
+    """Where a judgement is: one line that changes on a terminal, one line a stage elsewhere."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._live = sys.stderr.isatty()
+        self._stage = ""
+
+    def __call__(self, stage: str, text: str) -> None:
+        """Told by the judge of each stage and of each step in it."""
+        if self._live:
+            sys.stderr.write(f"\r\x1b[K    {stage} {text}")
+            if stage == "frozen" and self._stage not in ("", "frozen"):
+                sys.stderr.write("\r\x1b[K")  # the last look: leave a clean line for the verdict
+            sys.stderr.flush()
+        elif stage != self._stage:
+            self._say(f"    {stage}")
+        self._stage = stage
 
 
 def tell(event: Event, say: Say) -> None:

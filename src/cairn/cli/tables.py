@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 _WIDTH = 100
+_HYPOTHESIS_CHARS = 120
 
 
 def rendered(*parts: Any) -> str:
@@ -66,7 +68,7 @@ def climb_table(data: dict[str, Any]) -> str:
     """A climb as a person wants to see it: attempts, then where it began and where it is."""
     attempts = Table("attempt", "decision", "reason", "predicted us", "hypothesis")
     for attempt in data["attempts"]:
-        hypothesis = " ".join(attempt["hypothesis"].split())[:60]
+        hypothesis = textwrap.shorten(attempt["hypothesis"], _HYPOTHESIS_CHARS, placeholder=" ...")
         reason, us = attempt["reason"] or "", microseconds(attempt["predicted_us"])
         attempts.add_row(attempt["id"], attempt["decision"], reason, us, hypothesis)
     parts: list[Any] = [attempts] if data["attempts"] else []

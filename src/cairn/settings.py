@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import msgspec
 import yaml
-from rapidfuzz import process as fuzzy
 
 from cairn.errors import BadInput, Missing
 
@@ -94,6 +93,8 @@ def _json(path: Path, text: str) -> Any:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str | None:
     """A hint naming the closest known word, or all of them when they are few, or None."""
+    from rapidfuzz import process as fuzzy  # 30 ms to import, and only mistakes need it
+
     close = fuzzy.extractOne(word, known, score_cutoff=70)
     if close:
         return f"did you mean `{close[0]}`?"

@@ -180,7 +180,7 @@ def _likely_typos(source: Source) -> list[str]:
         for step in section:
             data = data.get(step) or {}
         known = list(struct.__struct_fields__)
-        for key in data.keys() - set(known):
+        for key in sorted(data.keys() - set(known)):
             if _resembles(key, known):
                 where, line = ".".join((*section, key)), source.line((*section, key))
                 found.append(f"{source.path}:{line}: unknown key `{where}`; {did_you_mean(key, known)}")

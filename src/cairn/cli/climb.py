@@ -32,7 +32,14 @@ def climb() -> None:
 @click.option(
     "--target", "target_name", default=None, help="A chip, e.g. tpu-v5p. Default: the problem's first target."
 )
-@click.option("--agent", "agent_name", type=click.Choice(["tuner", "codex"]), default="tuner", show_default=True)
+@click.option(
+    "--agent",
+    "agent_name",
+    type=click.Choice(["tuner", "codex"]),
+    default="tuner",
+    show_default=True,
+    help="Who edits: the embedded search over declared tunables, or the Codex CLI.",
+)
 @click.option(
     "--attempts", type=click.IntRange(min=1), default=None, help="Attempts in all, earlier launches included."
 )

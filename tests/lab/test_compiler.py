@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def test_a_service_survives_time_outs_kills_and_hangs(export_toy):
 
         assert service.compile(program, "tpu-v5e", 60).ok
         os.kill(service.pid, signal.SIGABRT)
-        time.sleep(0.2)
+        wait_until(lambda: not service._child.alive())
         assert service.compile(program, "tpu-v5e", 60).ok  # noticed before the call
         assert service.compile(program, "tpu-v5e", 60).ok  # the second of this process: it is recycled
         assert service.pid is None
@@ -97,9 +98,33 @@ def test_a_service_survives_time_outs_kills_and_hangs(export_toy):
     assert not room.exists()
 
 
+def test_an_abort_while_compiling_is_a_crash(export_toy):
+    program = export_toy("too_large")  # takes seconds
+    with CompileService(Path(sys.executable)) as service:
+        service.versions()
+        abort = threading.Timer(0.5, os.kill, (service.pid, signal.SIGABRT))
+        abort.start()
+        failure = service.compile(program, "tpu-v5e", 60).failure
+        abort.join()
+        assert failure.kind == "crash"
+        assert service.compile(export_toy("add"), "tpu-v5e", 60).ok
+
+
+def wait_until(happened, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_a_process_that_eats_memory_is_ended(export_toy):
-    with CompileService(Path(sys.executable), max_rss_bytes=64 * 1024 * 1024) as service, pytest.raises(Missing):
-        service.compile(export_toy("add"), "tpu-v5e", 60)
+    with CompileService(Path(sys.executable)) as service:
+        service.versions()
+        service._child._max_rss_bytes = 64 * 1024 * 1024  # less than it has already: no need to fill the machine
+        failure = service.compile(export_toy("add"), "tpu-v5e", 60).failure
+        assert failure.kind == "crash"
+        assert "GiB" in failure.line
+        assert service.compile(export_toy("add"), "tpu-v5e", 60).ok
 
 
 def test_an_interpreter_without_jax_is_named(tmp_path):

@@ -88,6 +88,15 @@ def test_a_loop_that_depends_on_data_is_refused():
     assert "trip count of w" in result.refused
 
 
+def test_attributes_with_line_ends_and_threads():
+    text = PLAIN.replace(
+        "KERNEL", 'KERNEL, frontend_attributes={kernel_metadata={\n"x":"{1}"\n}}, metadata={op_name="a"}'
+    )
+    assert prediction(text).us == prediction(PLAIN).us
+    other = '%side (p: f32[]) -> f32[] {\n  ROOT %p = f32[] parameter(0)\n}, execution_thread="sparsecore"\n'
+    assert prediction(other + PLAIN).us == prediction(PLAIN).us
+
+
 def test_copies_round_the_kernel_are_charged():
     text = """
 ENTRY %main (x: f32[48,128]) -> f32[48,128] {

@@ -6,6 +6,7 @@ Reads the text that the TPU compiler dumps (`*TLP-hlo.txt`). It is not a contrac
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _COMPUTATION = re.compile(r"^(?P<entry>ENTRY )?%(?P<name>\S+) \(.*\{$")
@@ -13,6 +14,7 @@ _SHAPE = re.compile(r"(?P<dtype>[a-z]+\d*(?:e\d+m\d+\w*)?)\[(?P<dims>[\d,]*)\](?
 _SPACE = re.compile(r"S\((\d+)\)")
 _OPERAND = re.compile(r"%([^\s,()]+)")
 _BITS = re.compile(r"\d+")
+_CLOSE = re.compile(r"\}(?:$|, execution_thread)")  # a computation's end; attributes may also begin a line so
 _COMMENT = re.compile(r"/\*.*?\*/")
 
 
@@ -63,9 +65,15 @@ class Computation:
     name: str
     instructions: list[Instruction] = field(default_factory=list)
     root: Instruction | None = None
+    _by_name: dict[str, Instruction] = field(default_factory=dict)
 
     def find(self, name: str) -> Instruction | None:
-        return next((instruction for instruction in self.instructions if instruction.name == name), None)
+        return self._by_name.get(name)
+
+    def add(self, instruction: Instruction, *, is_root: bool) -> None:
+        self.instructions.append(instruction)
+        self._by_name[instruction.name] = instruction
+        self.root = instruction if is_root else self.root
 
 
 @dataclass(frozen=True)
@@ -85,13 +93,13 @@ def parse(text: str) -> Module:
     computations: dict[str, Computation] = {}
     entry: Computation | None = None
     current: Computation | None = None
-    for line in text.splitlines():
+    for line in _joined(text):
         if current is None:
             match = _COMPUTATION.match(line)
             if match:
                 current = computations[match["name"]] = Computation(match["name"])
                 entry = current if match["entry"] else entry
-        elif line.startswith("}"):
+        elif _CLOSE.match(line):
             current = None
         elif line.strip():
             _add(current, line.strip())
@@ -100,12 +108,32 @@ def parse(text: str) -> Module:
     return Module(computations, entry)
 
 
+def _joined(text: str) -> Iterator[str]:
+    """Lines, with the continuation of an instruction whose attributes contain line ends put back."""
+    held: str | None = None
+    for line in text.splitlines():
+        if (
+            held is not None
+            and not line.startswith(("  %", "  ROOT ", "%", "ENTRY "))
+            and line
+            and not _CLOSE.match(line)
+        ):
+            held += " " + line
+            continue
+        if held is not None:
+            yield held
+            held = None
+        if line.startswith(("  %", "  ROOT ")):
+            held = line
+        else:
+            yield line
+    if held is not None:
+        yield held
+
+
 def _add(computation: Computation, line: str) -> None:
     is_root = line.startswith("ROOT ")
-    instruction = _instruction(line.removeprefix("ROOT "))
-    computation.instructions.append(instruction)
-    if is_root:
-        computation.root = instruction
+    computation.add(_instruction(line.removeprefix("ROOT ")), is_root=is_root)
 
 
 def _instruction(line: str) -> Instruction:

@@ -12,6 +12,7 @@ _FORM = re.compile(
 _GUARD = re.compile(r"\((?P<neg>!?)%(?P<name>[\w.]+)(?:, *(?P<old>[^()]+?))?\)")
 _THREAD = re.compile(r"\[(?:thread|resolvable|shape|deref)[^\]]*\]")
 _TOKEN = re.compile(r"(?:(?P<label>\w+)=)?(?P<value>\[\w+:\[[^\]]*\][^\]]*\]|\[[^\]]*\]|\{[^}]*\}|[^,\s]+)")
+_NAME = re.compile(r"%([\w.]+)")
 _NOTE = re.compile(r" @(\w+)")
 
 
@@ -71,3 +72,10 @@ def parse_operation(text: str) -> Operation | None:
         note=note,
         slot=int(match["slot"]) if match["slot"] else None,
     )
+
+
+def names_read(operation: Operation) -> list[str]:
+    """Names of the values that an operation reads, guard and kept value included."""
+    texts = [*operation.operands, operation.old or ""]
+    names = [name for text in texts for name in _NAME.findall(text)]
+    return [*names, operation.guard] if operation.guard else names

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from cairn.lab.bundles import Bundle, Program, Unreadable
-from cairn.lab.operations import Operation
+from cairn.lab.operations import Operation, names_read
 from cairn.lab.scalar import FUNCTIONS, UNKNOWN, Function, Value
 
 _SYMBOL = re.compile(r"#\w+")
@@ -135,7 +135,7 @@ class Registers:
             if operation.opcode == "sst":
                 stores.setdefault(_memory_key(operation), []).append(operation)
             if operation.opcode.startswith(("sbr", "dma.", "vsync")) or _is_open_store(operation):
-                work.extend(_names(operation))
+                work.extend(names_read(operation))
         while work:
             name = work.pop()
             if name in needed:
@@ -144,11 +144,11 @@ class Registers:
             definition = self._definitions.get(name)
             if definition is None:
                 continue
-            work.extend(_names(definition))
+            work.extend(names_read(definition))
             if definition.opcode == "sld":
                 for store in stores.pop(_memory_key(definition), ()):
                     needed.add(store.dest or "")
-                    work.extend(_names(store))
+                    work.extend(names_read(store))
         return needed
 
     # Executing ---------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class Registers:
             if not self._matters(operation):
                 continue
             substitutes = {}
-            for name in _names(operation):
+            for name in names_read(operation):
                 place = self._place(name)
                 if place in written and written[place] != name:
                     substitutes["%" + name] = copy = f"%before.{next(_serial)}"
@@ -290,13 +290,6 @@ def _flag_symbols(program: Program) -> set[str]:
 
 def _register(name: str) -> str:
     return name.rpartition("_")[2]
-
-
-def _names(operation: Operation) -> list[str]:
-    """Names that an operation reads, guard and kept value included."""
-    texts = [*operation.operands, operation.old or ""]
-    names = [name for text in texts for name in re.findall(r"%([\w.]+)", text)]
-    return [*names, operation.guard] if operation.guard else names
 
 
 def _memory_key(operation: Operation) -> str:

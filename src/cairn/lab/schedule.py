@@ -39,6 +39,9 @@ _BY_BYTES = {
     *("exponential", "log", "tanh", "sqrt", "rsqrt", "logistic", "power", "sign", "floor", "ceil", "is-finite"),
     *("exponential-minus-one", "log-plus-one", "round-nearest-even", "remainder", "get-dimension-size"),
 }
+_COPIES = ("copy", "slice", "dynamic-slice", "dynamic-update-slice")
+_COPIES_START = tuple(f"{kind}-start" for kind in _COPIES)
+_COPIES_DONE = tuple(f"{kind}-done" for kind in _COPIES)
 _SMALL_BYTES = 4096
 _MAX_NESTING = 16
 _CALL = re.compile(r"^ *(0x[0-9a-f]+) .*= inlined_call ", re.MULTILINE)
@@ -91,7 +94,8 @@ class Schedule:
         self._twins = Twins(module, kernels)
         self._chip = chip
         self._call_us = _cycles_per_call(top_level) / chip.cycles_per_us
-        self._arrivals: dict[str, float] = {}
+        self._clock = 0.0  # of what was walked: iterations that are only counted do not advance it
+        self._pending: list[tuple[str, str, float]] = []  # copies under way: instruction, kind, arrival
         self._channel_free = 0.0
         self.times = Times()
 
@@ -105,13 +109,13 @@ class Schedule:
 
     def _walk(self, computation: Computation, scalars: Scalars, weight: float) -> float:
         """Elapsed time of one pass; counts go in with `weight`."""
-        now = self._channel_free = 0.0
+        elapsed = 0.0
         for instruction in computation.instructions:
-            now += self._instruction(instruction, computation, scalars, now, weight)
-        return now
+            elapsed += self._instruction(instruction, computation, scalars, weight)
+        return elapsed
 
     def _instruction(
-        self, instruction: Instruction, computation: Computation, scalars: Scalars, now: float, weight: float
+        self, instruction: Instruction, computation: Computation, scalars: Scalars, weight: float
     ) -> float:
         opcode = instruction.opcode
         if opcode in _FREE or instruction.attribute("custom_call_target") in _FREE_CALLS:
@@ -123,11 +127,15 @@ class Schedule:
             return self._walk(callee, Scalars(callee), weight)
         if opcode == "conditional" or opcode.startswith(_COLLECTIVES):
             raise Refused(f"{opcode} is not modelled ({instruction.name})")
-        if opcode in ("copy-start", "slice-start", "dynamic-slice-start", "dynamic-update-slice-start"):
-            return self._begin_copy(instruction, computation, now, weight)
-        if opcode.endswith("-done"):
-            return self._await_copy(instruction, now, weight)
-        return self._work(instruction, computation, scalars, weight)
+        if opcode in _COPIES_START:
+            return self._begin_copy(instruction, computation, weight)
+        spent = (
+            self._await_copy(instruction, weight)
+            if opcode in _COPIES_DONE
+            else self._work(instruction, computation, scalars, weight)
+        )
+        self._clock += spent
+        return spent
 
     # Loops -------------------------------------------------------------------------------------------------------
 
@@ -144,19 +152,25 @@ class Schedule:
 
     # Copies ------------------------------------------------------------------------------------------------------
 
-    def _begin_copy(self, instruction: Instruction, computation: Computation, now: float, weight: float) -> float:
+    def _begin_copy(self, instruction: Instruction, computation: Computation, weight: float) -> float:
         size_bytes = _moved_bytes(instruction, computation)
         per_us = self._chip.hbm_gb_per_s * 1000.0
-        self._channel_free = max(now, self._channel_free) + size_bytes / per_us
-        self._arrivals[instruction.name] = self._channel_free + self._chip.dma_in_latency_ns / 1000.0
+        self._channel_free = max(self._clock, self._channel_free) + size_bytes / per_us
+        kind = instruction.opcode.removesuffix("-start")
+        self._pending.append((instruction.name, kind, self._channel_free + self._chip.dma_in_latency_ns / 1000.0))
         self.times.hbm_bytes += weight * size_bytes
         return 0.0
 
-    def _await_copy(self, instruction: Instruction, now: float, weight: float) -> float:
-        arrival = self._arrivals.get(instruction.operands[0]) if instruction.operands else None
-        if arrival is None:
+    def _await_copy(self, instruction: Instruction, weight: float) -> float:
+        """Wait for the copy of that name, else - begun in the iteration before - for the oldest of its kind."""
+        kind = instruction.opcode.removesuffix("-done")
+        named = [copy for copy in self._pending if copy[0] in instruction.operands]
+        alike = [copy for copy in self._pending if copy[1] == kind]
+        if not named and not alike:
             raise Refused(f"{instruction.name} waits for a copy that was not seen to start")
-        waited = max(0.0, arrival - now)
+        awaited = (named or alike)[0]
+        self._pending.remove(awaited)
+        waited = max(0.0, awaited[2] - self._clock)
         self.times.copies_us += weight * waited
         return waited
 

@@ -133,8 +133,9 @@ class CompileService:
         try:
             reply = child.ask({"op": "compile", "target": target}, [exported], timeout_s)
         except pipes.ChildLost as lost:
+            failure = _lost(lost, child, timeout_s)  # reads the log, which goes with the process
             self._end()
-            return self._failed(target, _lost(lost, child, timeout_s), time.monotonic() - started)
+            return self._failed(target, failure, time.monotonic() - started)
         total_s = time.monotonic() - started
         try:
             if "error" in reply:

@@ -22,6 +22,7 @@ _MAX_MEMORY = 200_000
 Ready = tuple[int, int]  # place in the result buffer (-1: in order), cycles until it is there
 UnitState = tuple[tuple[int, int, tuple[Ready, ...]], ...]  # per unit: multiply free, push free, results
 _IN_ORDER = -1
+_RESULTS = {"f32": 1, "bf16": 2, "other": 4}  # registers of 32-bit results from one packed operand register
 
 
 class QueueMismatch(Exception):
@@ -59,9 +60,9 @@ def unit_event(operation: Operation, chip: Chip) -> UnitEvent | None:
         )
     if not opcode.startswith("vmatmul"):
         return None
-    narrow = ".f32" in opcode or ".lmr" in opcode
-    interval = chip.matmul_interval_cycles["f32" if narrow else "bf16" if "bf16" in opcode else "other"]
-    results = (1 if narrow else 2) * chip.mxu_lane_groups
+    kind = "f32" if ".f32" in opcode or ".lmr" in opcode else "bf16" if ".bf16" in opcode else "other"
+    interval = chip.matmul_interval_cycles[kind]
+    results = _RESULTS[kind] * chip.mxu_lane_groups
     return UnitEvent("multiply", unit, interval, results, ".ms" in opcode and "gmr" in opcode, place)
 
 

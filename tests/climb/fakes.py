@@ -26,7 +26,8 @@ def price(us: float) -> Price:
 class FakeJudge:
     """Prices a variant by the `block` in its Config; remembers how often it was asked for each text."""
 
-    def __init__(self, problem: Problem, asked: list[bytes]) -> None:
+    def __init__(self, problem: Problem, asked: list[bytes], jax: str = "0.10.2") -> None:
+        self._jax = jax
         self.problem = problem
         self.target: Target = parse_target("tpu-v5p")
         self.asked = asked
@@ -38,7 +39,7 @@ class FakeJudge:
         pass
 
     def fingerprint(self) -> dict[str, Any]:
-        return {"fake": True}
+        return {"fake": True, "jax": self._jax}
 
     def judge(
         self,
@@ -47,9 +48,10 @@ class FakeJudge:
         margin: float | None = None,
         *,
         known: Ruling | None = None,
+        anchor: bool = False,
     ) -> Case:
         self.asked.append(variant.text)
-        case = Case(variant, incumbent or VariantSource("xla_axpy", b""), margin, known)
+        case = Case(variant, incumbent or VariantSource("xla_axpy", b""), margin, anchor, known)
         if known is not None:
             return case
         if b"def run" not in variant.text:

@@ -35,6 +35,7 @@ class Bench:
         self.workspace = workspace
         self.agent = ScriptedAgent(list(acts))
         self.asked: list[bytes] = []
+        self.jax = "0.10.2"
         self.folder = workspace.root / ".cairn" / "runs" / "night"
 
     def spec(self, attempts: int) -> ClimbSpec:
@@ -51,7 +52,7 @@ class Bench:
 
     def run(self, attempts: int | None = None, on_event: Callable[[Event], None] = lambda event: None) -> State:
         def open_judge(problem: Any) -> Any:
-            return FakeJudge(problem, self.asked)
+            return FakeJudge(problem, self.asked, self.jax)
 
         count = len(self.agent.acts) if attempts is None else attempts
         return Climb(self.spec(count), self.agent, on_event=on_event, open_judge=open_judge).run()
@@ -101,6 +102,20 @@ def test_the_same_command_again_does_nothing_more(workspace: Workspace) -> None:
     assert len(bench.commits()) == 2
     more = bench.run(attempts=3)  # the agent has nothing left
     assert more.ended == "search_space_exhausted"
+
+
+def test_another_environment_means_new_anchors(workspace: Workspace) -> None:
+    bench = Bench(workspace, block(16), block(32))
+    bench.run(attempts=1)
+    bench.run(attempts=1)
+    book = ReceiptBook(bench.folder / "receipts.jsonl")
+    assert [receipt["attempt"] for receipt in book.all()] == ["start", "a0001"]
+    bench.jax = "0.10.3"
+    state = bench.run()
+    assert [receipt["attempt"] for receipt in book.all()] == ["start", "a0001", "start", "champion", "a0002"]
+    assert state.measured is not None
+    assert state.measured["fingerprint"]["jax"] == "0.10.3"
+    assert state.champion_us == 60.0
 
 
 def misbehaves(act: Callable[[EditTask], None]) -> Callable[[EditTask], None]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from cairn.agents.protocol import Agent, EditOutcome, EditTask, SearchSpace, Trial
 from cairn.climb import policy, prompt
+from cairn.climb.anchors import Anchors
 from cairn.climb.branch import ChampionBranch
 from cairn.climb.ledger import Event, Ledger
 from cairn.climb.message import commit_message
@@ -103,8 +104,7 @@ class Climb:
         self._start()
         try:
             with self._open_judge(self._pristine_problem()) as judge:
-                if self.state.measured is None:
-                    self._measure(judge)
+                self._measure(judge)
                 self._finish_open_attempt(judge)
                 while (reason := self._reason_to_stop()) is None:
                     self._attempt(judge)
@@ -158,22 +158,14 @@ class Climb:
         return load_problem(tree / self._problem_path)
 
     def _measure(self, judge: Judge) -> None:
-        """Judge the start against the baseline, so that every later claim has two anchors."""
-        case = judge.judge(self._source(self._git.read(str(self.state.base), self.variant_path)))
-        receipt = self.receipts.add(record_of(case, judge, climb=self.spec.name, attempt="start"))
-        if case.cost_us is None or not case.incumbent_prices:
-            assert case.ruling is not None
-            path = self.spec.problem / "variants" / f"{self.spec.variant}.py"
-            message = f"a climb cannot start here: {case.verdict} ({case.ruling.reason}) {case.ruling.detail}"
-            raise BadInput(
-                message, path=path, hint=f"cairn judge run {self._problem_path} --variant {self.spec.variant}"
-            )
-        self._write(
-            "climb.measured",
-            baseline={"variant": judge.problem.baseline, "predicted_us": case.incumbent_prices[0].us},
-            start={"variant": self.spec.variant, "predicted_us": case.cost_us, "receipt": receipt["id"]},
-            floor_us=case.floors[0].target.us,
+        """Price baseline, start and champion, unless that was done in this very environment."""
+        if self.state.measured is not None and self.state.measured["fingerprint"] == judge.fingerprint():
+            return
+        start, champion = (self._committed(commit) for commit in (self.state.base, self.state.champion))
+        anchors = Anchors(
+            self.receipts, self.spec.name, self.spec.problem / "variants" / f"{self.spec.variant}.py"
         )
+        self._write("climb.measured", **anchors.measure(judge, self._source(start), self._source(champion)))
 
     # one attempt
 
@@ -213,7 +205,7 @@ class Climb:
     def _history(self) -> list[Trial]:
         assert self.state.measured is not None
         start = self.state.measured["start"]
-        defaults = self._tunables(self._git.read(str(self.state.base), self.variant_path))
+        defaults = self._tunables(self._committed(self.state.base))
         trials = [Trial("start", defaults, "KEEP", "start", start["predicted_us"], "where the climb began")]
         for attempt in self.state.decided:
             reason = attempt.reason or attempt.failure or attempt.status
@@ -257,11 +249,9 @@ class Climb:
         """Judge an edited attempt, unless a receipt says that it was: a kill can fall between the two."""
         receipt = self.receipts.find(climb=self.spec.name, attempt=attempt.id)
         if receipt is None:
-            champion = self._git.read(attempt.parent, self.variant_path)
+            champion = self._committed(attempt.parent)
             text = self._git.read_blob(attempt.blob) if attempt.blob else b""
-            margin = self.spec.margins.between(
-                champion.decode("utf-8", "replace"), text.decode("utf-8", "replace")
-            )
+            margin = self.spec.margins.between(champion, text)
             tampered = Ruling("frozen_changed", ", ".join(attempt.tampered)) if attempt.tampered else None
             case = judge.judge(self._source(text), self._source(champion), margin, known=tampered)
             receipt = self.receipts.add(record_of(case, judge, climb=self.spec.name, attempt=attempt.id))
@@ -298,6 +288,10 @@ class Climb:
             self._judge_and_decide(judge, attempt)
 
     # small things
+
+    def _committed(self, commit: str | None) -> bytes:
+        assert commit is not None
+        return self._git.read(commit, self.variant_path)
 
     def _source(self, text: bytes) -> VariantSource:
         return VariantSource(self.spec.variant, text)

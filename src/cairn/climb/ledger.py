@@ -12,7 +12,7 @@ Event = dict[str, Any]
 EVENTS = (
     "climb.started",  # settings, base commit, branch
     "climb.launched",  # one per launch of the process
-    "climb.measured",  # receipts and costs of the baseline and of the start
+    "climb.measured",  # costs of baseline, start and champion; once for each fingerprint
     "attempt.planned",  # id, parent commit, agent
     "attempt.edited",  # how the agent ended; the blob of the variant
     "attempt.judging",

@@ -27,9 +27,10 @@ class Margins:
     sweep: float
     edit: float
 
-    def between(self, champion: str, candidate: str) -> float:
+    def between(self, champion: bytes, candidate: bytes) -> float:
         """The margin for a candidate's source against the champion's."""
-        return self.sweep if differs_only_in_config(champion, candidate) else self.edit
+        ours, theirs = (text.decode("utf-8", "replace") for text in (champion, candidate))
+        return self.sweep if differs_only_in_config(ours, theirs) else self.edit
 
 
 def decision_of(attempt: Attempt) -> str:

@@ -81,8 +81,8 @@ def apply(state: State, event: Event) -> None:
         state.ended = None
     elif kind == "climb.measured":
         state.measured = event
-        state.champion_us = event["start"]["predicted_us"]
-        state.champion_receipt = event["start"]["receipt"]
+        state.champion_us = event["champion"]["predicted_us"]
+        state.champion_receipt = event["champion"]["receipt"]
     elif kind == "climb.ended":
         state.ended = event["reason"]
     elif kind == "attempt.planned":

@@ -11,11 +11,15 @@ from cairn.judge.verdict import Ruling, Verdict
 
 @dataclass
 class Case:
-    """One variant before the judge. `ruling` is None until a stage decides."""
+    """One variant before the judge. `ruling` is None until a stage decides.
+
+    `anchor`: the variant is a fixed point that others are compared with; it may be the baseline's twin.
+    """
 
     variant: VariantSource
     incumbent: VariantSource
     margin: float | None = None
+    anchor: bool = False
     ruling: Ruling | None = None
     stages: list[dict[str, Any]] = field(default_factory=list)
     config: dict[str, str] = field(default_factory=dict)

@@ -90,18 +90,20 @@ class Judge:
         margin: float | None = None,
         *,
         known: Ruling | None = None,
+        anchor: bool = False,
     ) -> Case:
         """Judge one variant against an incumbent (the problem's baseline when none is given).
 
         Args:
             margin: relative gain in predicted cost that counts; None takes the uncertainty of the predictions.
             known: a ruling that the caller has come to already (a frozen file was edited); nothing is run then.
+            anchor: price a fixed point; it may lower to the incumbent's own program.
 
         Raises:
             BadInput: the problem itself is broken (reference, baseline, tolerance).
             Missing: the worker's interpreter lacks what it needs.
         """
-        case = Case(variant, incumbent or self._examiner.baseline, margin, known)
+        case = Case(variant, incumbent or self._examiner.baseline, margin, anchor, known)
         if known is not None:
             case.note("frozen", 0.0, known)
             return case
@@ -150,7 +152,7 @@ class Judge:
             return program
         case.programs.append(program_hash(program))
         theirs = self._programs.lower_all(case.incumbent)
-        if theirs is not None and theirs[0] == program:
+        if theirs is not None and theirs[0] == program and not case.anchor:
             return Ruling("no_op", f"program {case.programs[0][:12]}")
         return None
 

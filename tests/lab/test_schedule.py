@@ -134,6 +134,8 @@ def test_what_only_moves_data_may_be_costed_by_bytes_and_says_so():
     [
         ("%d = f32[48,4800]{1,0:T(8,128)} dot(%x, %x)", "dot"),
         ("%d = f32[48,4800]{1,0:T(8,128)} sort(%x)", "sort"),
+        ("%d = f32[8]{0:T(128)} sort(%small)", "sort"),
+        ('%d = f32[8]{0:T(128)} custom-call(%small), custom_call_target="tpu_custom_call"', "no schedule"),
         ("%d = f32[48,4800]{1,0:T(8,128)} all-reduce(%x)", "all-reduce"),
         ("%d = f32[48,4800]{1,0:T(8,128)} conditional(%x)", "conditional"),
         ('%d = f32[48,4800]{1,0:T(8,128)} custom-call(%x), custom_call_target="TopK"', "no schedule"),

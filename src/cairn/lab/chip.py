@@ -30,17 +30,11 @@ class Chip:
     dma_out_latency_ns: float
     hbm_gb_per_s: float
     hbm_shared_gb_per_s: float
-    vmem_bytes: int
-    bf16_tflops: float
     mxu_count: int
     mxu_lane_groups: int
     matmul_interval_cycles: dict[str, int]
     matmul_latency_cycles: int
     matpush_interval_cycles: dict[str, int]
-    xlu_interval_cycles: int
-    xlu_latency_cycles: int
-    eup_interval_cycles: int
-    eup_latency_cycles: int
     interval_fraction: float
     same_kernel_margin: float
 

@@ -204,7 +204,8 @@ class Decoder:
         if direction == "general":
             spaces = [self.registers.space(operation.named[end]) for end in ("src", "dst")]
             direction = "_to_".join(spaces)
-        if direction not in dma.DIRECTIONS or "size_in_granules" not in operation.named:
+        remote = any("chip" in label or "core" in label for label in operation.named)
+        if remote or direction not in dma.DIRECTIONS or "size_in_granules" not in operation.named:
             raise Unreadable(f"a copy of an unknown kind: {operation.opcode} {direction}")
         return direction
 

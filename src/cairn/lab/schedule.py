@@ -210,11 +210,11 @@ class Schedule:
         return run.cycles / per_us + self._call_us
 
     def _by_bytes(self, instruction: Instruction, computation: Computation, weight: float) -> float:
+        if not _memory_bound(instruction, self._module):
+            raise Refused(f"{instruction.opcode} {instruction.name} has no schedule in the dump")
         size_bytes = _moved_bytes(instruction, computation)
         if size_bytes <= _SMALL_BYTES:
             return 0.0  # part of the top-level program
-        if not _memory_bound(instruction, self._module):
-            raise Refused(f"{instruction.opcode} {instruction.name} has no schedule in the dump")
         us = size_bytes / (self._chip.hbm_gb_per_s * 1000.0)
         self.times.by_bytes_us += weight * us
         self.times.hbm_bytes += weight * size_bytes

@@ -128,22 +128,23 @@ class CompileService:
         if target not in TARGETS:
             raise UsageError(f"unknown target {target!r}", hint=f"one of {', '.join(TARGETS)}")
         child = self._ensure()
-        dumps.empty(child.dump_directory)
+        reusable = False
         started = time.monotonic()
         try:
-            reply = child.ask({"op": "compile", "target": target}, [exported], timeout_s)
-        except pipes.ChildLost as lost:
-            failure = _lost(lost, child, timeout_s)  # reads the log, which goes with the process
-            self._end()
-            return self._failed(target, failure, time.monotonic() - started)
-        total_s = time.monotonic() - started
-        try:
-            if "error" in reply:
-                return self._failed(target, failures.classify(**_texts(reply["error"])), total_s)
-            return self._succeeded(target, reply, dumps.read(child.dump_directory), total_s)
-        finally:
             dumps.empty(child.dump_directory)
-            if child.compiles >= self._recycle_after:
+            reply = child.ask({"op": "compile", "target": target}, [exported], timeout_s)
+            total_s = time.monotonic() - started
+            if "error" in reply:
+                result = self._failed(target, failures.classify(**_texts(reply["error"])), total_s)
+            else:
+                result = self._succeeded(target, reply, dumps.read(child.dump_directory), total_s)
+            dumps.empty(child.dump_directory)
+            reusable = child.compiles < self._recycle_after
+            return result
+        except pipes.ChildLost as lost:
+            return self._failed(target, _lost(lost, child, timeout_s), time.monotonic() - started)
+        finally:
+            if not reusable:  # lost, worn out, or interrupted in the middle of an answer
                 self._end()
 
     def _failed(self, target: str, failure: Failure, total_s: float) -> CompileResult:

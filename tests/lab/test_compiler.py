@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from cairn.errors import Missing, UsageError
+from cairn.lab.chip import TARGETS
 from cairn.lab.failures import classify
 from cairn.lab.predict import predict
-from cairn.lab.service import TARGETS, CompileService
+from cairn.lab.service import CompileService
 
 pytestmark = pytest.mark.tpu_compiler
 

@@ -6,10 +6,11 @@ import pytest
 
 from cairn.errors import UsageError
 from cairn.lab import chip, hlo
+from cairn.lab.chip import TARGETS
 from cairn.lab.dumps import Dump
 from cairn.lab.loops import Loop, Scalars
 from cairn.lab.predict import Prediction, predict
-from cairn.lab.service import TARGETS, CompileResult
+from cairn.lab.service import CompileResult
 
 ADD = (Path(__file__).parent / "golden" / "add.tpu-v5e.bundles.txt").read_text(encoding="utf-8")
 KERNEL = 'custom-call(%x), custom_call_target="tpu_custom_call"'

@@ -29,7 +29,7 @@ _FREE = {
     "opt-barrier",
     "add-dependency",
 }
-_FREE_CALLS = {"AllocateBuffer", "Sharding", "AssumeGatherIndicesInBound", "ConcatBitcast"}
+_FREE_CALLS = {"AllocateBuffer", "Sharding", "AssumeGatherIndicesInBound", "ConcatBitcast", "NopReturnToken"}
 _COLLECTIVES = ("all-", "reduce-scatter", "collective-", "send", "recv", "infeed", "outfeed")
 # Memory-bound whatever their schedule: moving, reordering and elementwise work. Nothing else is costed by bytes.
 _BY_BYTES = {

@@ -24,11 +24,11 @@ import psutil
 from cairn import process
 from cairn.errors import Missing, UsageError
 from cairn.lab import dumps, failures, pipes
+from cairn.lab.chip import TARGETS
 from cairn.lab.dumps import Dump
 from cairn.lab.failures import Failure
 from cairn.worker import wire
 
-TARGETS = ("tpu-v4", "tpu-v5e", "tpu-v5p", "tpu-v6e", "tpu7x")
 START_TIMEOUT_S = 120.0
 MAX_RSS_BYTES = 12 * 1024**3
 RECYCLE_AFTER = 200  # the process grows by a few megabytes a compile; 0.6-2 GB each

@@ -99,6 +99,15 @@ def test_a_service_survives_time_outs_kills_and_hangs(export_toy):
     assert not room.exists()
 
 
+def test_two_services_at_once(service, export_toy):
+    program = export_toy("add")
+    with CompileService(Path(sys.executable)) as other:
+        assert service.compile(program, "tpu-v5e", 60).ok
+        assert other.compile(program, "tpu-v6e", 60).ok
+        assert service.compile(program, "tpu-v5p", 60).ok
+        assert service.pid != other.pid
+
+
 def test_an_abort_while_compiling_is_a_crash(export_toy):
     program = export_toy("too_large")  # takes seconds
     with CompileService(Path(sys.executable)) as service:

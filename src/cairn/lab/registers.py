@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 from cairn.lab.bundles import Bundle, Program, Unreadable
+from cairn.lab.liveness import SCALAR_MEMORY, is_open_store, what_decides
 from cairn.lab.operations import Operation, names_read
 from cairn.lab.scalar import FUNCTIONS, UNKNOWN, Function, Value
 
@@ -17,7 +18,6 @@ _SYMBOL = re.compile(r"#\w+")
 _ADDRESS_BITS = 20  # room for each allocation; places inside it never reach the next one in scalar memory
 _FLAG_BITS = 4  # sync flags have small numbers: a copy for two cores packs two of them into one word
 _FLAG_OPERATIONS = ("scalar_lea.sflag", "vsync", "dma.done.wait")
-_MEMORY = re.compile(r"\[smem:\[(?P<inside>[^\]]*)\](?P<more>[^\]]*)\]")
 
 
 class Registers:
@@ -30,7 +30,8 @@ class Registers:
         self._symbols: dict[str, int] = {}
         self._flags = _flag_symbols(program)
         self.values: list[Value] = []
-        self.memory: dict[int, Value] = {}
+        self._memory: dict[int, Value] = {}
+        self._spilled: dict[int, Value] = {}  # the compiler's own words: no other store can reach them
         self.core = 0
         self.scalars: dict[int, int] = {}  # operands passed by value, by operand number
         for operation in (op for bundle in program.bundles for op in bundle.operations):
@@ -38,12 +39,13 @@ class Registers:
                 self._definitions[operation.dest] = operation
             if operation.opcode == "sphi":
                 self._join(operation)
-        self._needed = self._what_decides(program)
+        self._needed = what_decides(program, self._definitions)
 
     def reset(self, core: int) -> None:
         """Forget every value; run as this core next."""
         self.values[:] = [UNKNOWN] * len(self.values)
-        self.memory.clear()
+        self._memory.clear()
+        self._spilled.clear()
         self.core = core
 
     # Names and places ------------------------------------------------------------------------------------------
@@ -102,7 +104,7 @@ class Registers:
 
     def _address(self, text: str) -> Callable[[], Value]:
         """A closure that gives the address inside `[smem:[...]]`."""
-        match = _MEMORY.search(text)
+        match = SCALAR_MEMORY.search(text)
         if match is None:
             return lambda: UNKNOWN
         parts = [self.reader(part.strip()) for part in match["inside"].split(" + ") if "%" in part]
@@ -123,33 +125,6 @@ class Registers:
             return total
 
         return address
-
-    # What decides ------------------------------------------------------------------------------------------------
-
-    def _what_decides(self, program: Program) -> set[str]:
-        """Names whose value can reach a branch, a copy, a wait or scalar memory that is read again."""
-        needed: set[str] = set()
-        stores: dict[str, list[Operation]] = {}
-        work: list[str] = []
-        for operation in (op for bundle in program.bundles for op in bundle.operations):
-            if operation.opcode == "sst":
-                stores.setdefault(_memory_key(operation), []).append(operation)
-            if operation.opcode.startswith(("sbr", "dma.", "vsync")) or _is_open_store(operation):
-                work.extend(names_read(operation))
-        while work:
-            name = work.pop()
-            if name in needed:
-                continue
-            needed.add(name)
-            definition = self._definitions.get(name)
-            if definition is None:
-                continue
-            work.extend(names_read(definition))
-            if definition.opcode == "sld":
-                for store in stores.pop(_memory_key(definition), ()):
-                    needed.add(store.dest or "")
-                    work.extend(names_read(store))
-        return needed
 
     # Executing ---------------------------------------------------------------------------------------------------
 
@@ -176,7 +151,7 @@ class Registers:
         if operation.opcode.startswith(("sbr", "dma.", "vsync", "shalt", "sphi")):
             return False
         if operation.opcode == "sst":
-            return _is_open_store(operation) or operation.dest in self._needed
+            return is_open_store(operation) or operation.dest in self._needed
         return operation.dest is not None and operation.dest in self._needed
 
     def _mover(self, read: Callable[[], Value], place: int) -> Callable[[], None]:
@@ -242,11 +217,18 @@ class Registers:
         return lambda: base
 
     def _load(self, operation: Operation) -> Callable[[], Value]:
-        address, memory = self._address(operation.operands[0]), self.memory
+        address, memory = self._address(operation.operands[0]), self._words(operation)
         return lambda: UNKNOWN if (a := address()) is UNKNOWN else memory.get(a, UNKNOWN)  # type: ignore[arg-type]
 
+    def _words(self, operation: Operation) -> dict[int, Value]:
+        return self._spilled if "_spill]" in operation.operands[0] else self._memory
+
     def _store(self, operation: Operation, reader: Callable[[str], Callable[[], Value]]) -> Callable[[], None]:
-        address, value, memory = self._address(operation.operands[0]), reader(operation.operands[-1]), self.memory
+        address, value, memory = (
+            self._address(operation.operands[0]),
+            reader(operation.operands[-1]),
+            self._words(operation),
+        )
         guard = reader("%" + operation.guard) if operation.guard else lambda: True
         wanted = not operation.negated if operation.guard else True
 
@@ -290,12 +272,3 @@ def _flag_symbols(program: Program) -> set[str]:
 
 def _register(name: str) -> str:
     return name.rpartition("_")[2]
-
-
-def _memory_key(operation: Operation) -> str:
-    match = _MEMORY.search(operation.operands[0])
-    return match["inside"] if match and "%" not in match["inside"] else "*"
-
-
-def _is_open_store(operation: Operation) -> bool:
-    return operation.opcode == "sst" and "_spill]" not in operation.operands[0]

@@ -66,3 +66,29 @@ def verify(receipts: Path, as_json: bool) -> None:
     )
     emit({"receipts": count, "broken": broken}, as_json, text)
     sys.exit(1 if broken or not count else 0)
+
+
+@judge.command("check-results")
+@click.argument("run_dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=40, show_default=True, help="Show at most this many results."
+)
+@json_option
+def check_results(run_dir: Path, limit: int, as_json: bool) -> None:
+    """Say which results of somebody else's run may be believed, and why the others may not.
+
+    RUN_DIR is a pallas-evolve run directory (iteration_*/variants/*/eval_result.json, or one results.json). Files
+    only: nothing is run or written.
+
+    \b
+    Example:
+      cairn judge check-results runs/gmm_20260401_120000 --json
+
+    Exit code 0: all TRUSTED. 1: some are UNTRUSTED; the reasons are listed. 65: no results there.
+    """
+    from cairn.cli.judge_results import as_data, as_text
+    from cairn.judge.results_gate import report_results
+
+    report = report_results(run_dir)
+    emit(as_data(report, run_dir, limit), as_json, lambda: as_text(report, limit))
+    sys.exit(1 if report.counts["untrusted"] else 0)

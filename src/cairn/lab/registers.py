@@ -36,6 +36,8 @@ class Registers:
         self.scalars: dict[int, int] = {}  # operands passed by value, by operand number
         for operation in (op for bundle in program.bundles for op in bundle.operations):
             if operation.dest is not None:
+                if operation.dest in self._definitions:
+                    raise Unreadable(f"{operation.dest} is defined twice")  # what decides could not be told
                 self._definitions[operation.dest] = operation
             if operation.opcode == "sphi":
                 self._join(operation)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,27 @@ def test_a_best_kernel_that_is_not_there_is_said(run: Run) -> None:
     (found,) = report.run_findings
     assert (found.code, found.variant, found.severity) == ("evidence_missing", "L1", "note")
     assert report.counts["untrusted"] == 0
+
+
+@pytest.mark.timeout(20)
+def test_pipes_and_devices_are_not_waited_for(run: Run) -> None:
+    folder = run.put("bad", success(40))
+    (folder / "eval_result.json").unlink()
+    for path in (folder / "eval_result.json", folder / "kernel.py", folder / "llo_final.txt"):
+        os.mkfifo(path)
+    os.mkfifo(run.root / "config.yaml")
+    (run.root / "lineages.json").symlink_to("/dev/zero")
+    (run.root / "results.json").symlink_to("results.json")
+    assert {(each.variant, each.code) for each in check_results(run.root)} == {
+        ("bad", "unreadable"),
+        ("", "unreadable"),
+    }
+
+
+def test_a_mark_across_two_blocks_is_seen(run: Run) -> None:
+    folder = run.put("big", success(41))
+    (folder / "llo_final.txt").write_bytes(b"x" * (2**20 - 1) + b";;" + b"x" * 10)
+    assert check_results(run.root) == []
 
 
 def test_no_results_at_all_is_bad_input(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 from cairn.judge.results_findings import ResultFinding, finding, named
 from cairn.judge.results_reader import ForeignResult, ForeignRun, block, finite, leaves, number
@@ -15,7 +15,7 @@ _CAPTURE = ("total_events", "tpu_events", "computation_events", "window_us")
 _FIGURES = re.compile(r"(?:latency_ms|speedup|fitness|max_diff|flops|_time_ms|median_ms|min_ms|max_ms|cv)\Z")
 _NON_FINITE_WORDS = {"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"}
 _HLO, _LLO = "hlo_post_opt.txt", "llo_final.txt"
-_HEAD_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 20
 _LAYOUT = re.compile(r"entry_computation_layout=\{\((?P<inputs>.*?)\)\s*->\s*(?P<outputs>.*)")
 _ENTRY = re.compile(r"^ENTRY\s+\S+\s*\((?P<inputs>.*)\)\s*->\s*(?P<outputs>.*)\{\s*$", re.M)
 _SCALAR = r"\w+\[\](?:\{[^}]*\})?"
@@ -120,9 +120,19 @@ def _has_bundles(result: ForeignResult) -> bool | None:
         if result.folder is None or not (result.folder / _LLO).is_file():
             return None
         with (result.folder / _LLO).open("rb") as file:
-            return any(b";;" in line for line in file)
+            return _holds(file, b";;")
     except OSError:
         return None
+
+
+def _holds(file: BinaryIO, mark: bytes) -> bool:
+    """Search in blocks: dumps reach gigabytes, and nobody promises lines."""
+    kept = b""
+    while piece := file.read(_BLOCK_BYTES):
+        if mark in kept + piece:
+            return True
+        kept = piece[1 - len(mark) :]
+    return False
 
 
 def dead_programs(run: ForeignRun) -> Iterator[ResultFinding]:
@@ -144,7 +154,7 @@ def _signature(result: ForeignResult) -> tuple[str, str] | None:
         if result.folder is None or not (result.folder / _HLO).is_file():
             return None
         with (result.folder / _HLO).open("rb") as file:
-            text = file.read(_HEAD_BYTES).decode("utf-8", "replace")
+            text = file.read(_BLOCK_BYTES).decode("utf-8", "replace")
     except OSError:
         return None
     first, _, _ = text.partition("\n")

@@ -4,6 +4,7 @@ Nothing here judges. Every file of such a directory is optional, keys are unknow
 a file that cannot be read is a result with a `fault`, never an exception: the gate must be able to say so.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -19,7 +20,7 @@ import yaml
 RESULT, SOURCE, FORK_RESULTS = "eval_result.json", "kernel.py", "results.json"
 BASELINE = "baseline"
 _ROUND = re.compile(r"(?:iteration|iter|round)[_-]?(\d+)", re.I)
-_MAX_BYTES = 64 * 2**20
+_MAX_BYTES, _MAX_CONFIG_BYTES = 64 * 2**20, 2**20
 _MAX_DEPTH = 100
 
 
@@ -174,12 +175,7 @@ def _content(result: ForeignResult) -> str:
 def _load(path: Path) -> tuple[dict[str, Any], str | None] | None:
     """The object in a file and no fault, or nothing and the fault; None when there is no such file."""
     try:
-        info = path.stat()
-        if not stat.S_ISREG(info.st_mode):
-            return {}, "not a regular file"
-        if info.st_size > _MAX_BYTES:
-            return {}, f"larger than {_MAX_BYTES // 2**20} MiB"
-        data = json.loads(path.read_bytes().decode("utf-8-sig"))
+        data = json.loads(_regular_bytes(path).decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -191,6 +187,16 @@ def _load(path: Path) -> tuple[dict[str, Any], str | None] | None:
     if not isinstance(data, dict):
         return {}, f"holds a {type(data).__name__}, not an object"
     return (data, None) if _shallow(data) else ({}, "nested too deeply")
+
+
+def _regular_bytes(path: Path, limit: int = _MAX_BYTES) -> bytes:
+    """A file's bytes; a pipe or a device in its place would be waited for without end."""
+    info = path.stat()
+    if not stat.S_ISREG(info.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    if info.st_size > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit // 2**20} MiB")
+    return path.read_bytes()
 
 
 def _shallow(data: Any) -> bool:
@@ -205,7 +211,7 @@ def _shallow(data: Any) -> bool:
 
 def _config(path: Path) -> Mapping[str, Any]:
     try:
-        return block({"config": yaml.safe_load(path.read_bytes())}, "config")
+        return block({"config": yaml.safe_load(_regular_bytes(path, _MAX_CONFIG_BYTES))}, "config")
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
 

@@ -262,12 +262,6 @@ def test_a_tolerance_that_lets_zeros_pass_is_refused(tmp_path: Path) -> None:
         judge.judge(source(GOOD, block=64))
 
 
-def test_a_measured_target_is_not_faked() -> None:
-    with pytest.raises(Missing, match="does not do") as caught:
-        Judge(load_problem(TOY), parse_target("tpu-v5p:device"), python=PYTHON)
-    assert caught.value.hint == "use tpu-v5p to compile and predict"
-
-
 def test_an_interpreter_without_jax_is_missing(tmp_path: Path) -> None:
     import venv
 

@@ -109,11 +109,15 @@ def _spec(problem: Problem, registry: Registry, options: Mapping[str, Any]) -> C
     problem.variant(variant)
     settings = registry.climb
     name = _name(problem, options)
+    target = choose_target(problem, options["target_name"])
+    if target.measured:
+        hint = "climb a chip such as tpu-v5p; judge run measures single variants"
+        raise Missing(f"climbs on `{target.name}` are not there yet: they predict cost", hint=hint)
     return ClimbSpec(
         name=name,
         problem=problem.folder,
         variant=variant,
-        target=choose_target(problem, options["target_name"]),
+        target=target,
         folder=registry.paths.runs / name,
         attempts=options["attempts"] or settings.attempts,
         margins=Margins(sweep=settings.margin, edit=2 * settings.margin),

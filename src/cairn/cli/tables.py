@@ -33,12 +33,9 @@ def receipt_table(receipt: dict[str, Any], path: Path) -> str:
     stages = Table("stage", "seconds", "result", title=f"{receipt['problem']}/{receipt['variant']['name']}")
     for stage in receipt["stages"]:
         stages.add_row(stage["stage"], f"{stage['s']:.1f}", stage.get("reason", "ok"))
-    costs = Table("shape", "predicted us", "interval", "incumbent us", "floor us", "of floor")
-    theirs = receipt["cost"]["incumbent"]
-    for index, cost in enumerate(receipt["cost"]["shapes"]):
-        costs.add_row(*_cost_row(cost, theirs[index] if index < len(theirs) else None))
     lines: list[Any] = [stages]
-    if receipt["cost"]["shapes"]:
+    costs = _measured(receipt["cost"]) if receipt["cost"]["kind"] == "measured" else _predicted(receipt["cost"])
+    if costs.row_count:
         lines.append(costs)
     if receipt["correctness"]:
         lines.append(_worst(receipt["correctness"]))
@@ -46,8 +43,36 @@ def receipt_table(receipt: dict[str, Any], path: Path) -> str:
     return rendered(*lines, verdict, f"receipt {receipt['id']} in {path}")
 
 
+def _predicted(cost: dict[str, Any]) -> Table:
+    table = Table("shape", "predicted us", "interval", "incumbent us", "floor us", "of floor")
+    theirs = cost["incumbent"]
+    for index, row in enumerate(cost["shapes"]):
+        table.add_row(*_cost_row(row, theirs[index] if index < len(theirs) else None))
+    return table
+
+
+def _measured(cost: dict[str, Any]) -> Table:
+    table = Table("shape", "measured us", "incumbent us", "ratio (95 %)", "pairs", "least effect seen", "device")
+    for row in cost["timings"]:
+        pairs = sum(len(process) for process in row["samples_s"])
+        table.add_row(
+            _shape(row["shape"]),
+            microseconds(row["candidate_us"]),
+            microseconds(row["incumbent_us"]),
+            f"{row['ratio']:.3f} ({row['ratio_low']:.3f} - {row['ratio_high']:.3f})",
+            f"{pairs} in {len(row['samples_s'])} processes",
+            f"{row['least_detectable_effect']:.1%}",
+            row["device"]["kind"],
+        )
+    return table
+
+
+def _shape(shape: dict[str, int]) -> str:
+    return " ".join(f"{name}={size}" for name, size in shape.items())
+
+
 def _cost_row(cost: dict[str, Any], theirs: dict[str, Any] | None) -> list[str]:
-    shape = " ".join(f"{name}={size}" for name, size in cost["shape"].items())
+    shape = _shape(cost["shape"])
     floor = cost.get("floors", {}).get("target_us")
     us = cost["predicted_us"]
     share = f"{floor / us:.0%}" if us and floor else "-"

@@ -6,6 +6,7 @@ from typing import Any
 from cairn.judge.physics import Floors
 from cairn.judge.pricing import Price
 from cairn.judge.protocol import VariantSource
+from cairn.judge.timing import Timing
 from cairn.judge.verdict import Ruling, Verdict
 
 
@@ -29,6 +30,7 @@ class Case:
     prices: list[Price] = field(default_factory=list)
     incumbent_prices: list[Price] = field(default_factory=list)
     floors: list[Floors] = field(default_factory=list)
+    timings: list[Timing] = field(default_factory=list)
     ratio: float | None = None
 
     @property

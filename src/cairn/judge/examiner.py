@@ -69,6 +69,13 @@ class Examiner:
         )
         return correctness.rule(errors, draw.where)
 
+    def verify_timed(self, outputs: Sequence[Wire], draw: Draw) -> Ruling | None:
+        """Whether outputs that were timed are right; the baseline is run once more on the same inputs."""
+        ruling = correctness.check_form(outputs, draw.truth, self._names, self._dtypes)
+        if ruling is not None:
+            return ruling
+        return correctness.rule(self._compare(outputs, self._baseline_outputs(draw), draw), draw.where)
+
     def _compare(self, outputs: Sequence[Wire], baseline: Sequence[Wire], draw: Draw) -> list[OutputError]:
         errors = [
             correctness.compare(name, dtype, decode(mine), decode(theirs), truth, self._problem.tolerance)

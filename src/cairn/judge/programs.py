@@ -12,7 +12,10 @@ from cairn.worker_process import WorkerFailure
 class Programs:
     """Lowers variants and remembers the result by source and config."""
 
-    def __init__(self, problem: Problem, oracle: Oracle, python: Path, limits: JudgeLimits) -> None:
+    def __init__(
+        self, problem: Problem, oracle: Oracle, python: Path, limits: JudgeLimits, platform: str = "tpu"
+    ) -> None:
+        self._platform = platform
         self._bench = problem.shapes.bench
         self._oracle = oracle
         self._python = python
@@ -25,7 +28,7 @@ class Programs:
         key = (variant.digest, index)
         if key not in self._known:
             try:
-                self._known[key] = runner.export(self.specs(index))
+                self._known[key] = runner.export(self.specs(index), self._platform)
             except WorkerFailure as failure:
                 return ruling_of_lowering(failure)
         return self._known[key]

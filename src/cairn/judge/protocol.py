@@ -95,6 +95,12 @@ class Oracle:
         reply = self._ask({"op": "cost", "shape": shape}, 60)[0]
         return Cost(reply["flops"], reply["bytes"], reply["target_flops"], reply["target_bytes"])
 
+    def inputs(self, seed: int, shape: Shape, family: str) -> tuple[Specs, list[bytes]]:
+        """Make inputs without computing the truth, which at a bench shape can take a minute."""
+        header = {"op": "inputs", "seed": seed, "shape": shape, "family": family}
+        reply, blobs = self._ask(header, 300)
+        return reply["inputs"], blobs
+
     def draw(self, seed: int, shape: Shape, family: str) -> Draw:
         """Make inputs and compute the truth."""
         reply, blobs = self._ask({"op": "draw", "seed": seed, "shape": shape, "family": family}, 300)
@@ -139,9 +145,9 @@ class Runner:
         reply, _ = self._worker.ask(header, [variant.text], timeout_s=self._limits.load_s)
         return {str(key): str(value) for key, value in dict(reply["config"]).items()}
 
-    def export(self, inputs: Specs, *, locations: bool = False) -> bytes:
-        """Lower for TPU and serialise; with `locations` the compiler's errors can name the kernel's line."""
-        header = {"op": "export", "inputs": inputs, "locations": locations}
+    def export(self, inputs: Specs, platform: str = "tpu", *, locations: bool = False) -> bytes:
+        """Lower and serialise; with `locations` the compiler's errors can name the kernel's line."""
+        header = {"op": "export", "inputs": inputs, "platform": platform, "locations": locations}
         _, blobs = self._worker.ask(header, timeout_s=self._limits.export_s)
         if len(blobs) != 1:
             raise WorkerFailure("garbled", "an export without a program")

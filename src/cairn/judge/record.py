@@ -5,16 +5,13 @@ from typing import Any
 from cairn.judge.case import Case
 from cairn.judge.pricing import Price
 from cairn.judge.referee import Judge
+from cairn.problem import Shape
 
 
 def record_of(case: Case, judge: Judge, **context: Any) -> dict[str, Any]:
     """Everything a receipt says about a case. `context` adds fields such as the climb and the attempt."""
     assert case.ruling is not None
     bench = judge.problem.shapes.bench
-    prices = [
-        _cost(shape, price, case.floors[index].record() if case.floors else None)
-        for index, (shape, price) in enumerate(zip(bench, case.prices, strict=False))
-    ]
     return {
         **context,
         "problem": judge.problem.name,
@@ -25,14 +22,7 @@ def record_of(case: Case, judge: Judge, **context: Any) -> dict[str, Any]:
         "reason": case.ruling.reason,
         "class": case.ruling.measurement_class,
         "detail": case.ruling.detail,
-        "cost": {
-            "kind": "predicted",
-            "shapes": prices,
-            "incumbent": [_cost(s, p, None) for s, p in zip(bench, case.incumbent_prices, strict=False)],
-            "ratio": case.ratio,
-            "margin": case.margin,
-            "rule": "geometric mean over bench shapes against 1 - margin",
-        },
+        "cost": _measured(case, bench) if judge.target.measured else _predicted(case, bench),
         "correctness": case.checks,
         "seeds": case.seeds,
         "programs": case.programs,
@@ -41,7 +31,34 @@ def record_of(case: Case, judge: Judge, **context: Any) -> dict[str, Any]:
     }
 
 
-def _cost(shape: dict[str, int], price: Price, floors: dict[str, Any] | None) -> dict[str, Any]:
+def _predicted(case: Case, bench: list[Shape]) -> dict[str, Any]:
+    floors: list[dict[str, Any] | None] = [floor.record() for floor in case.floors]
+    mine = zip(bench, case.prices, floors or [None] * len(bench), strict=False)
+    return {
+        "kind": "predicted",
+        "shapes": [_cost(shape, price, floor) for shape, price, floor in mine],
+        "incumbent": [
+            _cost(shape, price, None) for shape, price in zip(bench, case.incumbent_prices, strict=False)
+        ],
+        "ratio": case.ratio,
+        "margin": case.margin,
+        "rule": "geometric mean over bench shapes against 1 - margin",
+    }
+
+
+def _measured(case: Case, bench: list[Shape]) -> dict[str, Any]:
+    return {
+        "kind": "measured",
+        "timings": [
+            {"shape": shape, **timing.record()} for shape, timing in zip(bench, case.timings, strict=False)
+        ],
+        "ratio": case.ratio,
+        "margin": case.margin,
+        "rule": "every bench shape faster by an anytime-valid test on paired log-ratios, every process agreeing",
+    }
+
+
+def _cost(shape: Shape, price: Price, floors: dict[str, Any] | None) -> dict[str, Any]:
     record: dict[str, Any] = {
         "shape": shape,
         "predicted_us": price.us,

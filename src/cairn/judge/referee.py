@@ -1,6 +1,7 @@
 """The judge: one variant in, one ruling out, cheap stages before dear ones, stopping at the first that fails.
 
-    frozen -> load -> live -> correct -> compile -> physics -> decide
+    frozen -> load -> live -> correct -> compile -> physics -> decide      a chip without a device: predicted
+    frozen -> load -> live -> correct -> time -> decide                    a device: measured
 
 A variant lives in a process of its own that gets inputs and gives outputs; what it prints or claims is a log.
 Seeds, truth and tolerance are the examiner's; programs are compiled and priced where no variant's Python is. What
@@ -15,14 +16,14 @@ from types import TracebackType
 from typing import Any
 
 from cairn import __version__
-from cairn.errors import Missing
-from cairn.judge import physics
 from cairn.judge.case import Case
 from cairn.judge.examiner import Examiner
-from cairn.judge.pricing import Price, Pricer, program_hash
+from cairn.judge.measured import PLATFORMS, MeasuredCost
+from cairn.judge.predicted import PredictedCost
+from cairn.judge.pricing import Pricer, program_hash
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, VariantSource
-from cairn.judge.verdict import Ruling, rule_on_cost, ruling_of_failure
+from cairn.judge.verdict import Ruling, ruling_of_failure
 from cairn.lab.service import CompileService
 from cairn.problem import Problem
 from cairn.roofline import Target
@@ -50,12 +51,8 @@ class Judge:
         limits: JudgeLimits | None = None,
         on_stage: Callable[[str, str], None] = lambda stage, text: None,
     ) -> None:
-        if target.measured or target.chip is None:
-            hint = f"use {target.chip_name} to compile and predict" if target.chip else "use tpu-v5p"
-            raise Missing(f"`{target.name}` needs timing on a device, which this version does not do", hint=hint)
         self.problem = problem
         self.target = target
-        self._chip = target.chip
         self._python = python
         self._limits = limits or JudgeLimits()
         self._on_stage = on_stage
@@ -68,15 +65,21 @@ class Judge:
             stack.callback(oracle.close)
             self._examiner = Examiner(self.problem, oracle, self._python, self._limits)
             stack.callback(self._examiner.close)
-            self._programs = Programs(self.problem, oracle, self._python, self._limits)
-            service = stack.enter_context(CompileService(self._python))
-            self._pricer = Pricer(service, self.target.name, self._limits.compile_s)
-            dtype = next(iter(self.problem.outputs.values()))
-            self._floors = [
-                physics.floors_of(self._chip, oracle.cost(shape), dtype) for shape in self.problem.shapes.bench
-            ]
+            self._cost = self._measured(oracle) if self.target.measured else self._predicted(oracle, stack)
             self._stack = stack.pop_all()  # nothing failed: keep all of them open
         return self
+
+    def _predicted(self, oracle: Oracle, stack: ExitStack) -> PredictedCost:
+        assert self.target.chip is not None
+        self._programs = Programs(self.problem, oracle, self._python, self._limits)
+        service = stack.enter_context(CompileService(self._python))
+        pricer = Pricer(service, self.target.name, self._limits.compile_s)
+        return PredictedCost(self.problem, self.target.chip, oracle, self._programs, pricer)
+
+    def _measured(self, oracle: Oracle) -> MeasuredCost:
+        platform = PLATFORMS[self.target.chip_name.split("-")[0].removesuffix("7x")]
+        self._programs = Programs(self.problem, oracle, self._python, self._limits, platform)
+        return MeasuredCost(self.problem, oracle, self._examiner, self._programs, self._python, platform)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -112,9 +115,7 @@ class Judge:
             "load": self._load,
             "live": self._live,
             "correct": self._correct,
-            "compile": self._compile,
-            "physics": self._physics,
-            "decide": self._decide,
+            **self._cost.stages(self._on_stage),
         }
         with Runner(self._python, self._limits) as runner:
             for name, stage in stages.items():
@@ -159,62 +160,12 @@ class Judge:
     def _correct(self, case: Case, runner: Runner) -> Ruling | None:
         return self._examiner.examine(case, runner, lambda text: self._on_stage("correct", text))
 
-    def _compile(self, case: Case, runner: Runner) -> Ruling | None:
-        """Compile and price every bench shape; one that fails means CRASH, whatever the others cost."""
-        count = len(self.problem.shapes.bench)
-        for index in range(count):
-            self._on_stage("compile", f"shape {index + 1} of {count}")
-            program = self._programs.lower(case.variant, runner, index)
-            if isinstance(program, Ruling):
-                return program
-            if index:
-                case.programs.append(program_hash(program))
-            price = self._pricer.price(program)
-            if isinstance(price, Ruling):
-                return self._located(price, runner, index)
-            case.prices.append(price)
-        refused = next((price.refused for price in case.prices if price.us is None), None)
-        return Ruling("prediction_refused", refused) if refused is not None else None
-
-    def _located(self, ruling: Ruling, runner: Runner, index: int) -> Ruling:
-        """The same refusal with the kernel's own line in it, when the compiler can name it."""
-        try:
-            again = self._pricer.price(runner.export(self._programs.specs(index), locations=True))
-        except WorkerFailure:
-            return ruling
-        return again if isinstance(again, Ruling) and again.reason == ruling.reason else ruling
-
-    def _physics(self, case: Case, runner: Runner) -> Ruling | None:
-        del runner
-        case.floors = self._floors
-        for price, floors, shape in zip(case.prices, self._floors, self.problem.shapes.bench, strict=True):
-            assert price.us is not None
-            ruling = physics.rule(price.us, floors, str(shape))
-            if ruling is not None:
-                return ruling
-        return None
-
-    def _decide(self, case: Case, runner: Runner) -> Ruling | None:
-        del runner
-        priced = [self._pricer.price(program) for program in self._programs.lower_all(case.incumbent) or []]
-        case.incumbent_prices = [price for price in priced if isinstance(price, Price)]
-        mine = [price.us for price in case.prices if price.us is not None]
-        theirs = [price.us for price in case.incumbent_prices if price.us is not None]
-        if len(theirs) != len(mine):
-            why = next((price.refused for price in case.incumbent_prices if price.refused), "it does not compile")
-            return Ruling("prediction_refused", f"`{case.incumbent.name}` has no price to compare with: {why}")
-        if case.margin is None:
-            case.margin = max(price.half_width for price in (*case.prices, *case.incumbent_prices))
-        ruling, case.ratio = rule_on_cost(mine, theirs, case.margin)
-        return ruling
-
     def fingerprint(self) -> dict[str, Any]:
         """What a number depends on besides the variant; a change of it means a new baseline."""
         return {
             "cairn": __version__,
             "target": self.target.name,
-            "chip": self._chip.device,
             "frozen": self._frozen_hash,
             "baseline": self._examiner.baseline.digest,
-            **self._pricer.versions(),
+            **self._cost.environment(),
         }

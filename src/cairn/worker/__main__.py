@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import wire  # type: ignore[import-not-found]  # this folder is sys.path[0]
 
-_ROLES = {"candidate", "oracle", "compiler"}
+_ROLES = {"candidate", "oracle", "compiler", "replay", "timer"}
 _MAX_REQUEST_BYTES = 8 * 1024**3
 
 

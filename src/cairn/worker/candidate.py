@@ -8,7 +8,7 @@ import dataclasses
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import numpy as np
 
 Reply = tuple[dict[str, Any], list[bytes]]
 _state: dict[str, Any] = {}
+# how Pallas kernels appear in a lowered program: Mosaic on TPU and GPU, Triton on GPU
+_KERNEL_CALLS = ("tpu_custom_call", "mosaic_gpu_v2", "__gpu$xla.gpu.triton")
 
 
 def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
@@ -58,7 +60,9 @@ def _bound(run: Callable[..., Any], config: Any) -> Callable[..., Any]:
 
 
 def _export(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    """Lower for TPU on abstract inputs and serialise the program.
+    """Lower for a platform on abstract inputs and serialise the program.
+
+    On the CPU a Pallas kernel becomes what the fast interpreter makes of it: correct, and no kernel any more.
 
     Without `locations` no file name or line is in it, so that equal programs are equal bytes wherever the source
     lies and whatever its comments; with them the compiler can name the kernel's line in an error.
@@ -68,12 +72,15 @@ def _export(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
 
     jax.config.update("jax_traceback_in_locations_limit", 10 if header["locations"] else 0)
     abstract = [jax.ShapeDtypeStruct(tuple(s["shape"]), np.dtype(s["dtype"])) for s in header["inputs"]]
+    platform = header["platform"]
     # a fresh function: the jitted one may be cached with calls lowered for the interpreter
-    program = export.export(
+    lower = export.export(
         jax.jit(_bound(_state["run"], _state["config"])),
-        platforms=["tpu"],
-        disabled_checks=[export.DisabledSafetyCheck.custom_call("tpu_custom_call")],
-    )(*abstract)
+        platforms=[platform],
+        disabled_checks=[export.DisabledSafetyCheck.custom_call(name) for name in _KERNEL_CALLS],
+    )
+    with interpreted("hlo") if platform == "cpu" else nullcontext():
+        program = lower(*abstract)
     outputs = [{"dtype": aval.dtype.name, "shape": list(aval.shape)} for aval in program.out_avals]
     return {"outputs": outputs}, [bytes(program.serialize())]
 

@@ -14,9 +14,10 @@ _state: dict[str, Any] = {}
 
 
 def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    """Answer `load`, `specs`, `cost` or `draw`."""
+    """Answer `load`, `specs`, `cost`, `inputs` or `draw`."""
     del blobs
-    return {"load": _load, "specs": _specs, "cost": _cost, "draw": _draw}[header["op"]](header)
+    answers = {"load": _load, "specs": _specs, "cost": _cost, "inputs": _inputs, "draw": _draw}
+    return answers[header["op"]](header)
 
 
 def _load(header: dict[str, Any]) -> Reply:
@@ -59,6 +60,14 @@ def _specs(header: dict[str, Any]) -> Reply:
         made = [np.asarray(array) for array in module.make_inputs(0, shape)]
         specs = [{"shape": list(array.shape), "dtype": array.dtype.name} for array in made]
     return {"inputs": specs}, []
+
+
+def _inputs(header: dict[str, Any]) -> Reply:
+    """Inputs for a seed, shape and family, without the truth."""
+    specs, blobs = pack(
+        _state["module"].make_inputs(header["seed"], dict(header["shape"]), family=header["family"])
+    )
+    return {"inputs": specs}, blobs
 
 
 def _draw(header: dict[str, Any]) -> Reply:

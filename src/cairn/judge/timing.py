@@ -1,0 +1,164 @@
+"""Paired timing of two programs on a device, in fresh processes, until the evidence is in or the cap is reached.
+
+Candidate and incumbent run one after the other in each pair, in random order, on inputs drawn at random from fresh
+sets; what is compared is the log of their ratio, so that a drift of the machine's speed hits both. Compilation and
+placement in memory differ between processes, so there are at least three of them and each must agree.
+"""
+
+import math
+import secrets
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cairn.judge import evidence
+from cairn.judge.correctness import Wire
+from cairn.judge.evidence import Evidence
+from cairn.worker_process import WorkerProcess
+
+InputSet = tuple[list[dict[str, Any]], list[bytes]]
+
+
+@dataclass(frozen=True)
+class TimingPlan:
+    """How much to measure.
+
+    Args:
+        threshold: relative gain that counts. alpha: error rate of one decision.
+        pairs: pairs in one process. processes: the cap on fresh processes; at least three are used.
+        sample_s: how long one timed sample lasts at least; short calls are repeated until it does.
+    """
+
+    threshold: float = 0.01
+    alpha: float = 0.05
+    pairs: int = 40
+    processes: int = 10
+    sample_s: float = 2e-3
+    timeout_s: float = 300.0
+
+
+_LEAST_PROCESSES = 3
+
+
+@dataclass
+class Timing:
+    """Everything measured: raw samples in seconds, (incumbent, candidate), one list for each process."""
+
+    plan: TimingPlan
+    samples: list[list[tuple[float, float]]] = field(default_factory=list)
+    repeats: list[int] = field(default_factory=list)
+    device: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ratios(self) -> list[list[float]]:
+        """Log-ratios candidate / incumbent, by process."""
+        return [[math.log(mine / theirs) for theirs, mine in process] for process in self.samples]
+
+    @property
+    def faster(self) -> Evidence:
+        return evidence.faster(self.ratios, self.plan.threshold)
+
+    @property
+    def slower(self) -> Evidence:
+        return evidence.slower(self.ratios, self.plan.threshold)
+
+    @property
+    def incumbent_us(self) -> float:
+        return 1e6 * statistics.median(theirs for process in self.samples for theirs, _ in process)
+
+    @property
+    def candidate_us(self) -> float:
+        return 1e6 * statistics.median(mine for process in self.samples for _, mine in process)
+
+    @property
+    def least_effect(self) -> float:
+        """The relative gain that a full run of this plan would detect four times out of five."""
+        plan = self.plan
+        return evidence.least_effect(self.ratios, plan.threshold, plan.alpha, plan.pairs * plan.processes)
+
+    def record(self) -> dict[str, Any]:
+        ratio, low, high = evidence.interval(self.ratios)
+        return {
+            "plan": vars(self.plan),
+            "device": self.device,
+            "incumbent_us": self.incumbent_us,
+            "candidate_us": self.candidate_us,
+            "ratio": ratio,
+            "ratio_low": low,
+            "ratio_high": high,
+            "wealth_faster": self.faster.wealth,
+            "wealth_slower": self.slower.wealth,
+            "processes_agree": self.faster.agree or self.slower.agree,
+            "least_detectable_effect": self.least_effect,
+            "repeats": self.repeats,
+            "samples_s": [[list(pair) for pair in process] for process in self.samples],
+        }
+
+
+def measure(
+    python: Path,
+    platform: str,
+    programs: tuple[bytes, bytes],
+    inputs: Sequence[InputSet],
+    plan: TimingPlan,
+    check: Callable[[int, Sequence[Wire]], None],
+) -> Timing:
+    """Time candidate against incumbent.
+
+    Args:
+        programs: (incumbent, candidate), serialised for `platform`.
+        inputs: input sets; pairs draw from them.
+        check: told the set and the candidate's timed outputs once per process; raises when they are wrong.
+
+    Raises:
+        WorkerFailure: a program failed or did not end in time.
+    """
+    timing = Timing(plan)
+    while len(timing.samples) < plan.processes:
+        with WorkerProcess(python, "timer", environment=timer_environment(platform)) as timer:
+            _measure_once(timer, timing, programs, inputs, check)
+        if len(timing.samples) >= _LEAST_PROCESSES and is_settled(timing):
+            break
+    return timing
+
+
+def is_settled(timing: Timing) -> bool:
+    """Whether more samples would not change the decision: faster, slower, or equal within the threshold."""
+    if timing.faster.reached(timing.plan.alpha) or timing.slower.reached(timing.plan.alpha):
+        return True
+    _, low, high = evidence.interval(timing.ratios)
+    return 1 - timing.plan.threshold < low and high < 1 / (1 - timing.plan.threshold)
+
+
+def _measure_once(
+    timer: WorkerProcess,
+    timing: Timing,
+    programs: tuple[bytes, bytes],
+    inputs: Sequence[InputSet],
+    check: Callable[[int, Sequence[Wire]], None],
+) -> None:
+    plan = timing.plan
+    timing.device = {k: v for k, v in timer.ask({"op": "device"}, timeout_s=60)[0].items() if k != "id"}
+    timer.ask({"op": "load"}, programs, timeout_s=plan.timeout_s)
+    for specs, blobs in inputs:
+        timer.ask({"op": "inputs", "inputs": specs}, blobs, timeout_s=plan.timeout_s)
+    warm = timer.ask({"op": "warm", "repeats": 1}, timeout_s=plan.timeout_s)[0]["seconds"]
+    repeats = max(1, math.ceil(plan.sample_s / max(min(warm), 1e-9)))
+    order = [[secrets.randbelow(2), secrets.randbelow(len(inputs))] for _ in range(plan.pairs)]
+    header = {"op": "pairs", "order": order, "repeats": repeats}
+    seconds = timer.ask(header, timeout_s=plan.timeout_s)[0]["seconds"]
+    # which of the timed outputs is looked at is drawn after the clock has stopped
+    index = secrets.choice(order)[1]
+    reply, blobs = timer.ask({"op": "outputs", "program": 1, "set": index}, timeout_s=plan.timeout_s)
+    check(index, [Wire(s["dtype"], tuple(s["shape"]), b) for s, b in zip(reply["outputs"], blobs, strict=True)])
+    timing.samples.append([(float(theirs), float(mine)) for theirs, mine in seconds])
+    timing.repeats.append(repeats)
+
+
+def timer_environment(platform: str) -> dict[str, str]:
+    """Variables of the timing process: the device's platform first, one compute thread setting for both programs."""
+    if platform == "cpu":
+        return {"JAX_PLATFORMS": "cpu"}
+    return {"JAX_PLATFORMS": f"{platform},cpu", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}

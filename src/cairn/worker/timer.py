@@ -1,0 +1,96 @@
+"""The timer: runs serialised programs side by side on a device and says how long each call took. Trusted.
+
+Only compiled programs run here, never a variant's Python, so nothing in this process can patch a clock, remember an
+answer, answer late or count calls: a program is a pure function of its inputs. The outputs that were timed are kept
+and can be asked for, so that the judge compares what it timed.
+"""
+
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import arrays  # type: ignore[import-not-found]
+import jax
+from jax import export
+
+Reply = tuple[dict[str, Any], list[bytes]]
+_calls: list[Any] = []
+_inputs: list[list[Any]] = []
+_outputs: dict[tuple[int, int], Any] = {}
+
+
+def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    """Answer `device`, `load`, `inputs`, `warm`, `pairs` or `outputs`."""
+    answers = {
+        "device": _device,
+        "load": _load,
+        "inputs": _add_inputs,
+        "warm": _warm,
+        "pairs": _pairs,
+        "outputs": _give_outputs,
+    }
+    return answers[header["op"]](header, blobs)
+
+
+def _device(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    """What the programs will run on."""
+    del header, blobs
+    device = jax.devices()[0]
+    facts = {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()}
+    return {**facts, "jax": jax.__version__, "jaxlib": version("jaxlib")}, []
+
+
+def _load(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    """Take programs; they are compiled by the first call."""
+    del header
+    _calls.extend(jax.jit(export.deserialize(bytearray(blob)).call) for blob in blobs)
+    return {"programs": len(_calls)}, []
+
+
+def _add_inputs(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    """Put one set of inputs on the device."""
+    made = [jax.device_put(array) for array in arrays.unpack(header["inputs"], blobs)]
+    _inputs.append(jax.block_until_ready(made))
+    return {"sets": len(_inputs)}, []
+
+
+def _warm(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    """Compile every program and call it once on every set; give the seconds of a second call of each."""
+    del blobs
+    seconds = []
+    for program in range(len(_calls)):
+        for index in range(len(_inputs)):
+            _outputs[program, index] = jax.block_until_ready(_calls[program](*_inputs[index]))
+        seconds.append(_seconds(program, 0, header["repeats"]))
+    return {"seconds": seconds}, []
+
+
+def _seconds(program: int, index: int, repeats: int) -> float:
+    """Seconds a call, over `repeats` calls that are all waited for."""
+    call, inputs = _calls[program], _inputs[index]
+    started = time.perf_counter()
+    for _ in range(repeats):
+        output = jax.block_until_ready(call(*inputs))
+    taken = time.perf_counter() - started
+    _outputs[program, index] = output
+    return taken / repeats
+
+
+def _pairs(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    """Time programs 0 and 1 one after the other, in the order and on the inputs that the judge drew."""
+    del blobs
+    samples = []
+    for first, index in header["order"]:
+        pair = [0.0, 0.0]
+        for program in (first, 1 - first):
+            pair[program] = _seconds(program, index, header["repeats"])
+        samples.append(pair)
+    return {"seconds": samples}, []
+
+
+def _give_outputs(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    """The outputs of the last timed call of a program on a set."""
+    del blobs
+    specs, data = arrays.pack(_outputs[header["program"], header["set"]])
+    return {"outputs": specs}, data

@@ -43,7 +43,7 @@ HEAVY = {
     "wandb": set[str](),
     "matplotlib": set[str](),
 }
-FUNCTION_LINES, KERNEL_FUNCTION_LINES, FILE_LINES, TOTAL_LINES = 60, 120, 400, 12_000
+FUNCTION_LINES, KERNEL_FUNCTION_LINES, FILE_LINES, TOTAL_LINES = 60, 120, 400, 24_000
 
 
 @dataclass(frozen=True)

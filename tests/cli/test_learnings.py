@@ -8,6 +8,7 @@ import pytest
 
 from cairn.cli.main import main
 
+TOY = Path(__file__).parent.parent / "toy" / "axpy"
 TEXT = """\
 # Title
 
@@ -69,6 +70,9 @@ def test_list(session: Session) -> None:
         "title": "Narrow blocks",
         "section": "Failure Patterns",
         "date": "2026-01-02",
+        "status": "active",
+        "confidence": None,
+        "scope": {"kernel": "gdn"},
         "line": 5,
         "last_line": 9,
     }
@@ -211,3 +215,96 @@ def test_bad_files_are_named(session: Session) -> None:
     session.agent.unlink()
     session.agent.mkdir()
     session.run("list", code=65)
+
+
+def test_extend_retract_and_supersede(session: Session) -> None:
+    session.run("extend", "F001", "--text", "again", "--context", "gdn round 2", "--date", "2026-03-04")
+    assert "- **Extended**: 2026-03-04, gdn round 2: again\n" in session.agent.read_text()
+    session.run(*ADD, *FIELDS)
+    data = session.json("supersede", "F001", "--by", "F002", "--reason", "measured", "--date", "2026-03-04")
+    assert data["ids"] == ["F001", "F002"]
+    assert "- **Status**: superseded by [F002], 2026-03-04: measured\n" in data["diff"]
+    before = session.agent.read_text()
+    session.run("retract", "F002", "--reason", "x", "--dry-run")
+    assert session.agent.read_text() == before
+    session.run("retract", "F002", "--reason", "x", "--untrusted", "0123abcd")
+    session.run("retract", "F002", "--reason", "x", code=2)
+    assert [row["id"] for row in session.json("list", "--status", "active")["entries"]] == ["SO4"]
+    session.run("extend", "F009", "--text", "x", code=69)
+
+
+def test_add_then_retract_touches_nothing_else(session: Session) -> None:
+    session.run(*ADD, *FIELDS)
+    session.run("retract", "F002", "--reason", "x")
+    kept = [line for line in session.agent.read_text().splitlines() if line in TEXT.splitlines()]
+    assert "\n".join(line for line in kept if line) == "\n".join(line for line in TEXT.splitlines() if line)
+    assert session.json("next")["failure"] == "F003"
+
+
+def test_add_with_evidence(session: Session) -> None:
+    scope = ["--scope", "chip=tpu-v5p", "--evidence", "receipt 3f2a66d0", "--confidence", "observed once"]
+    session.run(*ADD, *FIELDS, *scope)
+    (entry,) = session.json("show", "F002")["entries"]
+    assert entry["scope"] == {"kernel": "gdn", "chip": "tpu-v5p"}
+    assert (entry["evidence"], entry["confidence"]) == (["3f2a66d0"], "observed once")
+    labels = [field["label"] for field in entry["fields"]]
+    assert labels == ["Symptom", "Root cause", "Fix", "Scope", "Evidence", "Confidence", "First seen"]
+    session.run(*ADD, *FIELDS, "--scope", "colour=red", code=2)
+
+
+def test_renumber(session: Session) -> None:
+    assert session.json("renumber", "SO4", "--to", "SO9")["ids"] == ["SO4", "SO9"]
+    assert session.agent.read_text() == TEXT.replace("SO4", "SO9")
+
+
+def test_search_and_similar(session: Session, tmp_path: Path) -> None:
+    data = session.json("search", "lanes", "--kernel", "gdn")
+    assert [row["id"] for row in data["entries"]] == ["F001"]
+    assert data["entries"][0]["text"].startswith("### [F001]")
+    data = session.json("search", "--budget-bytes", "10")
+    assert (data["entries"], [row["id"] for row in data["more"]]) == ([], ["F001", "SO4"])
+    assert "1 learnings" in session.run("search", "scratch")
+    error = tmp_path / "error.txt"
+    error.write_text("refused")
+    assert (
+        session.run("similar", "--title", "Narrow block", "--error", f"@{error}", "--explain").count("F001") == 1
+    )
+    assert session.json("similar", "--title", "Narrow block")["candidates"][0]["parts"]["title"] > 80
+    assert session.json("similar")["candidates"] == []
+    session.run("similar", "--error", "@nowhere", code=2)
+
+
+def test_search_for_a_problem(session: Session) -> None:
+    (hit,) = session.json("search", "--for-problem", str(TOY), "--kernel", "gdn")["entries"]
+    assert hit["id"] == "F001"
+
+
+def test_archive(session: Session) -> None:
+    assert session.json("archive")["ids"] == []
+    session.run("retract", "F001", "--reason", "x")
+    before = session.agent.read_text()
+    session.run("archive", "--dry-run")
+    assert session.agent.read_text() == before
+    assert session.json("archive")["archive"] == str(session.root / "AGENT.archive.md")
+    assert [row["id"] for row in session.json("list")["entries"]] == ["SO4"]
+    assert [row["id"] for row in session.json("list", "--archived")["entries"]] == ["F001"]
+    assert session.json("show", "F001")["entries"][0]["status"] == "retracted"
+    assert session.json("next")["failure"] == "F002"
+    assert session.json("search", "lanes")["entries"] == []
+    assert session.json("search", "lanes", "--all")["entries"][0]["archived"] is True
+
+
+def test_merge(session: Session, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("base", "ours", "theirs")]
+    for path, name in zip(files, ("", "ours", "theirs"), strict=True):
+        path.write_text(TEXT + (f"\n### SO5: {name}\n- **What**: {name}\n" if name else ""))
+    data = session.json("merge", *map(str, files))
+    assert (data["renumbered"], data["conflicts"]) == ([{"from": "SO5", "to": "SO6"}], [])
+    assert (
+        files[1].read_text().endswith("### SO5: ours\n- **What**: ours\n\n### SO6: theirs\n- **What**: theirs\n")
+    )
+    files[1].write_text(TEXT.replace("refused", "a"))
+    files[2].write_text(TEXT.replace("refused", "b"))
+    session.run("merge", *map(str, files), code=1)
+    session.run("merge", str(files[0]), code=2)
+    session.run("merge", "--install", code=69)

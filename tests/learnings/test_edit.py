@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from cairn.errors import BadInput, TryAgain, UsageError
-from cairn.learnings import edit as edit_module
-from cairn.learnings.edit import NewEntry, add, add_to_file, edit_of, next_id
+from cairn.learnings import store
+from cairn.learnings.edit import NewEntry, add, next_id
 from cairn.learnings.history import ids_in_history
 from cairn.learnings.identity import mentions, parse_heading, parse_id
 from cairn.learnings.parse import parse, read_text
+from cairn.learnings.store import add_to_file, edit_of
 
 FAILURE = NewEntry(
     "failure",
@@ -155,7 +156,7 @@ def test_writers_at_the_same_time_get_different_numbers(tmp_path: Path) -> None:
 
 
 def test_a_held_lock_means_try_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edit_module, "_LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(store, "_LOCK_WAIT_S", 0.1)
     holder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
     try:

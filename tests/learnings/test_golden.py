@@ -9,6 +9,7 @@ import pytest
 
 from cairn.learnings.edit import NewEntry, add
 from cairn.learnings.lint import lint
+from cairn.learnings.merge import merge
 from cairn.learnings.parse import parse
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -67,3 +68,12 @@ def test_lint(case: Case) -> None:
     """Expected: line, code and ids of every finding."""
     rows = [f"{each.line} {each.code} {json.dumps(each.ids)}\n" for each in lint(parse(case.given))]
     assert "".join(rows) == case.expected
+
+
+@pytest.mark.parametrize("case", params("merge.md"))
+def test_merge(case: Case) -> None:
+    """Given: base, ours and theirs with `---` between; expected: the merged file."""
+    base, ours, theirs = re.split(r"(?m)^---\n", case.given)
+    merged = merge(base, ours, theirs)
+    assert merged.text == case.expected
+    assert bool(merged.conflicts) == ("<<<<<<<" in case.expected)

@@ -4,28 +4,23 @@ The number is one more than the largest of the same type in any spelling; the fi
 it has one. An entry goes to the end of its own section, wherever others were put.
 """
 
-import contextlib
-import fcntl
-import os
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
-from cairn.errors import BadInput, TryAgain, UsageError
-from cairn.journal import write_atomic
+from cairn.errors import BadInput, UsageError
+from cairn.learnings.evidence import LABELS
 from cairn.learnings.identity import FAILURE, KINDS, SIBLING_PREFIX, SUCCESS, EntryId, parse_heading
-from cairn.learnings.model import FIRST_SEEN, SECTION_TITLES, Document, Entry, Section
-from cairn.learnings.parse import parse, read_text
+from cairn.learnings.model import FIRST_SEEN, SECTION_TITLES, Document, Section
+from cairn.learnings.parse import parse
+from cairn.learnings.splice import content, field_lines, insert_apart
 
 TITLE = "Pallas Kernel Optimization Agent Knowledge"
 FIELDS = {
     FAILURE: ("Symptom", "Root cause", "Fix"),
     SUCCESS: ("Optimization", "Impact", "Why it works", "Applicable when"),
 }
-_LOCK_WAIT_S = 10.0
 T = TypeVar("T")
 
 
@@ -57,25 +52,33 @@ class IdStyle:
 
 @dataclass(frozen=True)
 class Edit:
-    """The text before and after, the ids that were given, and the sections that had to be made."""
+    """The text before and after, the ids that were given or changed, and the sections that had to be made.
+
+    `archived`: the new text of the archive file when entries went there, else empty.
+    """
 
     before: str
     after: str
     ids: tuple[str, ...]
-    sections: tuple[str, ...]
+    sections: tuple[str, ...] = ()
+    archived: str = ""
 
 
-def id_style(document: Document, kind: str) -> IdStyle:
-    """The style most entries of a type have (of two, the one seen last); the specified one in an empty file."""
+def id_style(document: Document, kind: str, elsewhere: Iterable[EntryId] = ()) -> IdStyle:
+    """The style most entries of a type have (of two, the one seen last); the specified one in an empty file.
+
+    A file with no entry of the type follows `elsewhere` (archive, other branches), else its other type.
+    """
     numbered = [entry for entry in document.entries if entry.ids[0].number is not None]
-    own = [entry for entry in numbered if entry.kind == kind]
-    entries = own or numbered
-    if not entries:
+    own = [entry.ids[0] for entry in numbered if entry.kind == kind]
+    own = own or [name for name in elsewhere if name.kind == kind and name.number is not None]
+    ids = own or [entry.ids[0] for entry in numbered]
+    if not ids:
         return IdStyle("F" if kind == FAILURE else "S", 3, True)
-    prefix = _most_common([entry.ids[0].prefix for entry in entries])
-    alike = [entry.ids[0] for entry in entries if entry.ids[0].prefix == prefix]
-    widths = [_digits(each) for each in alike if each.padded]
-    bracketed = _most_common([entry.heading.bracketed for entry in entries])
+    prefix = _most_common([name.prefix for name in ids])
+    widths = [_digits(name) for name in ids if name.prefix == prefix and name.padded]
+    alike = [entry.heading.bracketed for entry in numbered if entry.kind == kind]
+    bracketed = _most_common(alike or [entry.heading.bracketed for entry in numbered] or [True])
     return IdStyle(prefix if own else SIBLING_PREFIX[prefix], min(widths, default=1), bracketed)
 
 
@@ -96,7 +99,8 @@ def next_number(document: Document, kind: str, elsewhere: Iterable[EntryId] = ()
 
 def next_id(document: Document, kind: str, elsewhere: Iterable[EntryId] = ()) -> str:
     """The id the next entry of a type gets, in the file's own style."""
-    return id_style(document, kind).id(next_number(document, kind, elsewhere))
+    elsewhere = tuple(elsewhere)
+    return id_style(document, kind, elsewhere).id(next_number(document, kind, elsewhere))
 
 
 def add(text: str, entries: Sequence[NewEntry], elsewhere: Sequence[EntryId] = ()) -> Edit:
@@ -157,7 +161,7 @@ def _with_section(document: Document, kind: str) -> str:
     other = document.section(SUCCESS) if kind == FAILURE else None
     at = other.span.first - 1 if other else len(document.markdown.lines)
     level = other.level if other else 2
-    return _insert(document, at, [f"{'#' * level} {SECTION_TITLES[kind]}"])
+    return insert_apart(document, at, [f"{'#' * level} {SECTION_TITLES[kind]}"])
 
 
 def _with_entry(document: Document, entry: NewEntry, name: str) -> str:
@@ -165,7 +169,7 @@ def _with_entry(document: Document, entry: NewEntry, name: str) -> str:
     assert section is not None
     heading = id_style(document, entry.kind).heading(name, " ".join(entry.title.split()))
     lines = [f"{'#' * _level(document, section)} {heading}", *_field_lines(entry)]
-    return _insert(document, section.span.last, lines)
+    return insert_apart(document, section.span.last, lines)
 
 
 def _level(document: Document, section: Section) -> int:
@@ -177,39 +181,13 @@ def _field_lines(entry: NewEntry) -> list[str]:
     own = {label.casefold(): label for label in FIELDS[entry.kind]}
     given = [(own.get(label.strip().casefold(), label.strip()), value) for label, value in entry.fields]
     seen = [value for label, value in given if label.casefold() == FIRST_SEEN.casefold()]
-    order = list(own.values())
+    order = [*own.values(), "", *LABELS]  # other fields stand between those of the template and the evidence
     body = sorted(
         (pair for pair in given if pair[0].casefold() != FIRST_SEEN.casefold()),
-        key=lambda pair: order.index(pair[0]) if pair[0] in order else len(order),
+        key=lambda pair: order.index(pair[0] if pair[0] in order else ""),
     )
     body += [(FIRST_SEEN, value) for value in seen or [f"{entry.date}, {entry.kernel} optimization"]]
-    return [line for label, value in body for line in _item(label, value)]
-
-
-def _item(label: str, value: str) -> list[str]:
-    """One list item; further lines are indented, so that no line of a value can end the item or the entry."""
-    first, *rest = value.strip().splitlines()
-    return [f"- **{label}**: {first}", *(f"  {line}".rstrip() for line in rest)]
-
-
-def _insert(document: Document, at: int, lines: Sequence[str]) -> str:
-    """Put lines before line `at` (0-based), with one blank line on either side."""
-    markdown = document.markdown
-    newline = markdown.newline
-    before, after = "".join(markdown.lines[:at]), "".join(markdown.lines[at:])
-    if at == 0 and after.startswith("\ufeff"):  # a byte-order mark stays the first thing in the file
-        before, after = "\ufeff", after[1:]
-    text = newline.join(lines) + newline
-    if before and not before.endswith(("\n", "\r")):
-        text = newline + text
-    if before.strip("\ufeff") and (at == 0 or markdown.lines[at - 1].strip()):
-        text = newline + text
-    if after and markdown.lines[at].strip():
-        text += newline
-    # a lone carriage return of the file must not become half of an inserted CRLF, nor the other way round
-    text = "\r" + text if before.endswith("\r") and text.startswith("\n") else text
-    text = text + "\n" if text.endswith("\r") and after.startswith("\n") else text
-    return before + text + after
+    return [line for label, value in body for line in field_lines(label, value)]
 
 
 def _verify(before: Document, after: Document, name: str) -> None:
@@ -218,8 +196,8 @@ def _verify(before: Document, after: Document, name: str) -> None:
     assert added is not None
     found = after.find(added.ids[0])
     in_place = len(found) == 1 and found[0].section is not None and found[0].section.kind == found[0].kind
-    others = [_content(entry) for entry in after.entries if entry not in found]
-    if not in_place or others != [_content(entry) for entry in before.entries]:
+    others = [content(entry) for entry in after.entries if entry not in found]
+    if not in_place or others != [content(entry) for entry in before.entries]:
         raise _swallowed(before)
 
 
@@ -237,50 +215,3 @@ def _swallowed(document: Document) -> BadInput:
         line=None if fence is None else fence + 1,
         hint="close the code fence or HTML comment that is left open above its place",
     )
-
-
-def _content(entry: Entry) -> tuple[str, str]:
-    return entry.id, entry.text.rstrip()
-
-
-def add_to_file(path: Path, entries: Sequence[NewEntry], elsewhere: Sequence[EntryId] = ()) -> Edit:
-    """Add entries to a file in one write, under a lock that other writers of cairn honour.
-
-    Raises:
-        TryAgain: another writer holds the file.
-    """
-    path = path.resolve()  # a linked AGENT.md stays a link
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _writer(path):
-        edit = edit_of(path, entries, elsewhere)
-        write_atomic(path, edit.after)
-    return edit
-
-
-def edit_of(path: Path, entries: Sequence[NewEntry], elsewhere: Sequence[EntryId] = ()) -> Edit:
-    """What `add_to_file` would write; writes nothing."""
-    try:
-        return add(read_text(path) if path.exists() else "", entries, elsewhere)
-    except BadInput as error:
-        if error.path is not None:
-            raise
-        raise BadInput(error.message, path=path, line=error.line, hint=error.hint) from error
-
-
-@contextlib.contextmanager
-def _writer(path: Path) -> Iterator[None]:
-    """Hold the folder's lock, which needs no file of its own; two writers would hand out one number twice."""
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    deadline = time.monotonic() + _LOCK_WAIT_S
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TryAgain(f"{path}: another command is writing it") from None
-                time.sleep(0.05)
-        yield
-    finally:
-        os.close(descriptor)

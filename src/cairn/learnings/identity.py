@@ -21,6 +21,7 @@ _BARE_ID = r"(?:FP|SO|F|S)\d+[a-z]?(?:-[A-Za-z][\w.]*)*"
 _BARE = re.compile(
     rf"{_WRAP}({_BARE_ID}(?:\s*/\s*{_BARE_ID})*)(\s*[:–—.]|\s+-+(?=\s))?{_WRAP}(?:\s+(.*))?", re.DOTALL
 )
+_CODE = re.compile(r"`[^`]*`")
 _MENTION = re.compile(
     r"(?<![\w./-])(?:(?:FP|SO)\d+[a-z]?(?:-[A-Za-z]\w*)*|[FS]\d{3,4}[a-z]?(?:-[A-Za-z]\w*)*)(?![\w/])"
     r"|(?<=\[)[FS]\d+[a-z]?(?:-[A-Za-z]\w*)*(?=\])"
@@ -107,5 +108,22 @@ def _heading_id(inside: str, title: str, *, bracketed: bool) -> HeadingId | None
 
 def mentions(text: str) -> list[EntryId]:
     """Ids that a text refers to, in order; code spans are not looked at (`F32` there is a type)."""
-    prose = re.sub(r"`[^`]*`", "", text)
-    return [found for match in _MENTION.finditer(prose) if (found := parse_id(match[0]))]
+    return [name for _, name in placed_mentions(text)]
+
+
+def placed_mentions(text: str) -> list[tuple[int, EntryId]]:
+    """Each id that a text refers to with the place where it begins."""
+    prose = _CODE.sub(lambda match: "`" * len(match[0]), text)
+    return [(match.start(), found) for match in _MENTION.finditer(prose) if (found := parse_id(match[0]))]
+
+
+def rename_mentions(text: str, old: EntryId, new: str) -> str:
+    """The text with every mention of one id replaced; `SO5-based` mentions SO5."""
+    for at, name in reversed(placed_mentions(text)):
+        raw = name.raw
+        if name.key != old.key and (name.prefix, name.number, "") == old.key:
+            raw = raw.removesuffix(name.suffix)
+        elif name.key != old.key:
+            continue
+        text = text[:at] + new + text[at + len(raw) :]
+    return text

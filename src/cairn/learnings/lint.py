@@ -6,8 +6,10 @@ successes, a heading overwritten so that its fields hang under the entry before 
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from cairn.learnings.archive import linked_ids
+from cairn.learnings.doubt import evidence_findings
+from cairn.learnings.finding import Finding, Key
 from cairn.learnings.identity import EntryId, mentions
 from cairn.learnings.model import Document, Entry
 
@@ -17,16 +19,6 @@ _SETS = (
     {"optimization", "impact", "why it works"},
     {"what", "why"},
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One fault: its code, the 1-based line, the ids it is about, and what to do in words."""
-
-    code: str
-    line: int
-    ids: tuple[str, ...]
-    message: str
 
 
 # code -> what it means, as `cairn learnings lint --help` prints it
@@ -39,14 +31,21 @@ CODES = {
     "no-first-seen": "no First seen field",
     "unknown-id": "an id that is not prefix and number, or two ids in one heading",
     "open-fence": "a code fence never closes and hides what is below it",
+    "contradiction": "two active entries advise the opposite on one subject and do not name each other",
+    "never-unproven": "NEVER (or never, in a fix or rule) without the confidence `reproduced`",
+    "retracted-evidence": "an active entry rests on a retracted entry or on evidence declared untrusted",
+    "bad-status": "a Status that is none, or that names no entry",
+    "too-large": "the file is larger than its limit; `cairn learnings archive` mends that",
 }
 
 
-def lint(document: Document) -> tuple[Finding, ...]:
-    """All findings, in the order of their lines."""
-    found = [*_numbers(document), *_references(document), *_fences(document)]
+def lint(document: Document, archive: Document | None = None, max_bytes: int | None = None) -> tuple[Finding, ...]:
+    """All findings, in the order of their lines; `archive`: entries that left the file and may be mentioned."""
+    known = _known(document, archive)
+    found = [*_numbers(document), *_references(document, known), *_fences(document), *_size(document, max_bytes)]
     for entry in document.entries:
         found += _of_entry(entry)
+    found += evidence_findings(document, archive, known)
     return tuple(sorted(found, key=lambda finding: (finding.line, finding.code)))
 
 
@@ -88,20 +87,27 @@ def _of_entry(entry: Entry) -> Iterator[Finding]:
         yield finding("unknown-id", f"`{entry.id}`: {what}")
 
 
-def _references(document: Document) -> Iterator[Finding]:
+def _known(document: Document, archive: Document | None) -> set[Key]:
+    """Keys of all ids that may be mentioned."""
+    entries = (*document.entries, *(archive.entries if archive else ()))
+    return {name.key for entry in entries for name in entry.ids} | {name.key for name in linked_ids(document)}
+
+
+def _size(document: Document, max_bytes: int | None) -> Iterator[Finding]:
+    size = document.markdown.offsets[-1]
+    if max_bytes is not None and size > max_bytes:
+        message = f"{size} bytes, more than {max_bytes}; `cairn learnings archive` mends that"
+        yield Finding("too-large", 1, (), message)
+
+
+def _references(document: Document, known: set[Key]) -> Iterator[Finding]:
     """Mentions of ids that no entry has; `SO5-based` is read as a mention of SO5."""
-    known = {name.key for entry in document.entries for name in entry.ids}
-    code = {
-        line
-        for block in document.markdown.blocks
-        if block.kind == "fence"
-        for line in range(block.line + 1, block.end_line + 1)
-    }
+    code = document.code_lines
     for entry in document.entries:
         own_lines = document.markdown.lines[entry.span.first : entry.span.last]
-        seen: set[tuple[str, int | None, str]] = set()
+        seen: set[Key] = set()
         for line, text in enumerate(own_lines, start=entry.span.first + 1):
-            for name in mentions(text) if line not in code else ():
+            for name in mentions(text) if line - 1 not in code else ():
                 is_known = name.key in known or (name.prefix, name.number, "") in known
                 if is_known or name.key in seen or name.looks_like_type:
                     continue

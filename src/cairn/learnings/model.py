@@ -1,5 +1,6 @@
 """What AGENT.md holds: sections, entries, fields, each with its place in the file."""
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -92,6 +93,12 @@ class Document:
     markdown: Markdown
     sections: tuple[Section, ...]
     entries: tuple[Entry, ...]
+
+    @functools.cached_property
+    def code_lines(self) -> frozenset[int]:
+        """0-based lines inside code fences, where nothing is a reference."""
+        fences = (block for block in self.markdown.blocks if block.kind == "fence")
+        return frozenset(line for block in fences for line in range(block.line, block.end_line))
 
     def find(self, wanted: EntryId) -> tuple[Entry, ...]:
         """Entries that carry an id; more than one when a file uses it twice."""

@@ -13,7 +13,7 @@ from cairn.lab.operations import UNIT_PREFIXES, Operation, parse_operation
 _BUNDLE = re.compile(r"^ *(0x[0-9a-f]+|0) +((?:[A-Z]{2})?(?:, *[A-Z]{2})*) *: *((?:> *)*)(?=\{)", re.MULTILINE)
 _LABEL = re.compile(r"/\*(\w+)=\*/")
 _COMMENT = re.compile(r"/\*(.*?)\*/", re.DOTALL)
-_REGION = re.compile(r"(Start|End|Start/End empty) region (\d+)")
+_REGION = re.compile(r"(Start/End empty|Start|End) region (\d+)")
 _NOTES_THAT_MATTER = ("core id", "chip id", "kRem", "kDiv")
 _KEPT = ("s", "p", "dma", "int_to_ptr", "inlined_call", "reloc", "vsync", "vpush", "vwait", *UNIT_PREFIXES)
 
@@ -35,13 +35,14 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Program:
-    """A kernel's bundles in address order and where its regions start (bundle index by region number).
+    """A kernel's bundles in address order; where its regions start and end (bundle index by region number).
 
     `has_exit`: the last bundle is a branch target of its own. `uses_core_id`: the program asks which core it is.
     """
 
     bundles: list[Bundle]
     region_starts: dict[int, int]
+    region_ends: dict[int, int]
     uses_core_id: bool
     has_exit: bool = False
 
@@ -56,20 +57,24 @@ def parse(text: str) -> Program:
     if not heads:
         raise Unreadable("no bundles in the dump")
     bundles: list[Bundle] = []
-    regions: dict[int, int] = {}
+    starts: dict[int, int] = {}
+    ends: dict[int, int] = {}
     for index, head in enumerate(heads):
         if int(head[1], 16) != index:
             raise Unreadable(f"bundle {index} has the address {head[1]}")
         end = heads[index + 1].start() if index + 1 < len(heads) else len(text)
-        bundle, started = _bundle(text[head.end() : end], head[3].count(">"))
+        bundle, marks = _bundle(text[head.end() : end], head[3].count(">"))
         bundles.append(bundle)
-        for region in started:
-            regions.setdefault(region, index)
-    return Program(bundles, regions, "core id" in text, has_exit="PF" in heads[-1][2] and bundles[-1].empty)
+        for kind, region in marks:
+            if kind != "End":
+                starts.setdefault(region, index)
+            if kind != "Start":
+                ends.setdefault(region, index)
+    return Program(bundles, starts, ends, "core id" in text, has_exit="PF" in heads[-1][2] and bundles[-1].empty)
 
 
-def _bundle(body: str, depth: int) -> tuple[Bundle, list[int]]:
-    """One bundle and the regions that start at it."""
+def _bundle(body: str, depth: int) -> tuple[Bundle, list[tuple[str, int]]]:
+    """One bundle and the region marks beside it."""
     comments: list[str] = []
     if "/*" in body:
         body = _LABEL.sub(r"\1=", body)
@@ -78,13 +83,7 @@ def _bundle(body: str, depth: int) -> tuple[Bundle, list[int]]:
     bundle = Bundle(depth=depth, empty=not inside)
     for piece in inside.split(";;") if inside else ():
         _add(bundle, piece.strip())
-    started = [
-        int(number)
-        for comment in comments
-        for kind, number in _REGION.findall(comment)
-        if kind.startswith("Start")
-    ]
-    return bundle, started
+    return bundle, [(kind, int(number)) for comment in comments for kind, number in _REGION.findall(comment)]
 
 
 def _note(comment: str, comments: list[str]) -> str:

@@ -87,37 +87,50 @@ class Decoder:
         return Block(steps, None, None, None)  # the exit bundle
 
     def _delay_slots(self, index: int, target: int, steps: list[Step], branch: Operation) -> int:
-        """Decode the bundles that run before the jump happens; return the first one behind them.
-
-        Some chips print fewer: one empty bundle may stand for the rest of the slots.
-        """
+        """Decode the bundles that run before the jump happens; return the first one behind them."""
         bundles, first = self._program.bundles, index
-        for _ in range(self._chip.branch_delay_bundles):
-            if index >= len(bundles) or index == target or _branch_of(bundles[index]) is not None:
+        last, folded = self._last_slot(index - 1, target, branch)
+        while index <= min(last, len(bundles) - 1):
+            if index == target or _branch_of(bundles[index]) is not None:
                 break
             self._bundle(bundles[index], steps)
             index += 1
-            if bundles[index - 1].empty and self._chip.folds_empty_slots and not self._continues(index, branch):
-                steps[-1].cycles += self._chip.branch_delay_bundles - (index - first)
-                break
+        if folded:
+            steps[-1].cycles += self._chip.branch_delay_bundles - (index - first)
         return index
 
-    def _continues(self, index: int, branch: Operation) -> bool:
-        """Whether a bundle still belongs to the slots: empty, or only for when the branch is not taken."""
-        if index >= len(self._program.bundles):
-            return False
-        bundle = self._program.bundles[index]
-        guarded = any(op.guard == branch.guard and op.negated is not branch.negated for op in bundle.operations)
-        return bundle.empty or guarded
+    def _last_slot(self, at: int, target: int, branch: Operation) -> tuple[int, bool]:
+        """Where the slots of the branch in bundle `at` end, and whether fewer are printed than there are.
+
+        Region numbers follow the source: the branch and its slots are the region before last before the target's
+        (the last before, for a loop's), and its end is marked on the last slot. Where a chip prints one empty
+        bundle for the rest of the slots, the mark is lost with them; the predicate's region, one before, is over
+        by then.
+        """
+        ends, delay = self._program.region_ends, self._chip.branch_delay_bundles
+        region = self._region(branch)
+        marked = ends.get(region - 1 if target <= at else region - 2, -1)
+        if at < marked <= at + delay:
+            return marked, False
+        if self._chip.folds_empty_slots:
+            predicate_end = ends.get(region - 3, -1)
+            begin = predicate_end if at < predicate_end <= at + delay else at
+            for index in range(begin + 1, min(at + delay, len(self._program.bundles) - 1) + 1):
+                if self._program.bundles[index].empty:
+                    return index, True
+        return at + delay, False
+
+    def _region(self, branch: Operation) -> int:
+        name = branch.operands[-1].removeprefix("$region")
+        return int(name) if name.isdigit() else -1
 
     def _target(self, branch: Operation) -> int:
-        name = branch.operands[-1]
-        region = int(name.removeprefix("$region")) if name.startswith("$region") else -1
+        region = self._region(branch)
         if region in self._program.region_starts:
             return self._program.region_starts[region]
         if region in self._unmarked:
             return len(self._program.bundles) - 1
-        raise Unreadable(f"a branch to {name}, which is nowhere")
+        raise Unreadable(f"a branch to {branch.operands[-1]}, which is nowhere")
 
     def _condition(self, branch: Operation) -> Callable[[], bool] | None:
         taken = self._taken

@@ -17,6 +17,7 @@ LEVELS: dict[str, int] = {
     "errors": 0,
     "text": 1,
     "process": 1,
+    "worker_watch": 1,
     "journal": 1,
     "settings": 1,
     "variant_text": 1,

@@ -37,7 +37,8 @@ def candidates(
     WORDS are the user's own words. `unclear` says why the user must be asked which candidates are meant.
 
     \b
-    cairn retro candidates softmax block sizes --since 2026-03-01 --json
+    Example:
+      cairn retro candidates softmax block sizes --since 2026-03-01 --json
     """
     if since is not None and not is_date(since):
         raise UsageError(f"`{since}` is not a date", hint="write it as YYYY-MM-DD")

@@ -78,7 +78,7 @@ def climb_view(state: State, ledger: Path, branch: str) -> dict[str, Any]:
                 "decision": attempt.decision or attempt.phase,
                 "verdict": attempt.verdict,
                 "reason": attempt.reason or attempt.failure,
-                "predicted_us": attempt.cost_us,
+                "predicted_us": attempt.predicted_us,
                 "tunables": attempt.tunables,
                 "hypothesis": attempt.hypothesis,
                 "receipt": attempt.receipt,

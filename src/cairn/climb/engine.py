@@ -210,7 +210,9 @@ class Climb:
         for attempt in self.state.decided:
             reason = attempt.reason or attempt.failure or attempt.status
             trials.append(
-                Trial(attempt.id, attempt.tunables, attempt.verdict, reason, attempt.cost_us, attempt.hypothesis)
+                Trial(
+                    attempt.id, attempt.tunables, attempt.verdict, reason, attempt.predicted_us, attempt.hypothesis
+                )
             )
         return trials
 

@@ -11,8 +11,8 @@ def commit_message(state: State, attempt: Attempt) -> str:
     """Write the message; the branch adds the trailer by which a later launch knows it."""
     assert state.measured is not None
     assert state.champion_us is not None
-    assert attempt.cost_us is not None
-    before, after = state.champion_us, attempt.cost_us
+    assert attempt.predicted_us is not None
+    before, after = state.champion_us, attempt.predicted_us
     baseline, baseline_us = state.measured["baseline"]["variant"], state.measured["baseline"]["predicted_us"]
     hypothesis = attempt.hypothesis.strip() or "not stated"
     target, share = state.settings["target"], after / before

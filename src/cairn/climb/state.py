@@ -7,6 +7,14 @@ from typing import Any
 from cairn.climb.ledger import Event
 
 
+# fields of an attempt that an event sets; they have the same names in the ledger
+_EVENT_FIELDS = {
+    "edited": ("status", "failure", "hypothesis", "blob", "tampered", "tunables"),
+    "judged": ("receipt", "verdict", "reason", "predicted_us", "ratio"),
+    "decided": ("decision", "commit"),
+}
+
+
 @dataclass
 class Attempt:
     """One attempt as far as it got. `phase`: planned, edited, judging, judged, decided or abandoned."""
@@ -24,7 +32,7 @@ class Attempt:
     verdict: str = ""
     reason: str = ""
     receipt: str | None = None
-    cost_us: float | None = None
+    predicted_us: float | None = None
     ratio: float | None = None
     decision: str = ""
     commit: str | None = None
@@ -93,24 +101,10 @@ def apply(state: State, event: Event) -> None:
 
 def _apply_to_attempt(state: State, attempt: Attempt, phase: str, event: Event) -> None:
     attempt.phase = phase
-    if phase == "edited":
-        attempt.status = event["status"]
-        attempt.failure = event["failure"]
-        attempt.hypothesis = event["hypothesis"]
-        attempt.blob = event["blob"]
-        attempt.tampered = event["tampered"]
-        attempt.tunables = event["tunables"]
-    elif phase == "judged":
-        attempt.receipt = event["receipt"]
-        attempt.verdict = event["verdict"]
-        attempt.reason = event["reason"]
-        attempt.cost_us = event["predicted_us"]
-        attempt.ratio = event["ratio"]
-    elif phase == "decided":
-        attempt.decision = event["decision"]
-        attempt.commit = event["commit"]
-        if attempt.commit is not None:
-            state.champion = attempt.commit
-            state.champion_us = attempt.cost_us
-            state.champion_receipt = attempt.receipt
-            state.champion_attempt = attempt.id
+    for name in _EVENT_FIELDS.get(phase, ()):
+        setattr(attempt, name, event[name])
+    if phase == "decided" and attempt.commit is not None:
+        state.champion = attempt.commit
+        state.champion_us = attempt.predicted_us
+        state.champion_receipt = attempt.receipt
+        state.champion_attempt = attempt.id

@@ -2,59 +2,55 @@
 
 A worker is a process of its own in the kernel's interpreter. It gets two pipes, a private folder and an
 environment built from nothing; its stdout and stderr go to a log file that nobody believes. Every request has a
-wall limit, and the worker's memory is watched while it answers. Whatever goes wrong is a `WorkerFailure` with a
+wall limit, and the worker's tree is watched while it answers. Whatever goes wrong is a `WorkerFailure` with a
 reason, because a bad kernel is a result; only a broken installation is an error.
 
-Not stopped here: reading files of the machine and opening sockets. That needs the kernel's help (namespaces).
+An untrusted worker locks itself in with the kernel's help before it loads anything, and says how far that went
+(`Isolation`). What a level does not hold is not stopped here: at `process`, files of the machine and signals.
 """
 
 import contextlib
 import os
 import resource
 import secrets
-import select
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
-import psutil
-
 from cairn.errors import Missing
 from cairn.process import end_tree, marked_environment
 from cairn.worker import wire
+from cairn.worker_watch import Pipe, Watch
+from cairn.worker_watch import WorkerFailure as WorkerFailure
+from cairn.worker_watch import WorkerLimits as WorkerLimits
 
 WORKER_FOLDER = Path(__file__).with_name("worker")
-_POLL_S = 0.2
+LEVELS = ("namespaces+landlock", "landlock", "namespaces", "process")  # best first
+_UNTRUSTED = "candidate"
+_HELLO_S, _GRACE_S = 60.0, 2.0
+_OPEN_FILES = 1024
+_TASKS = 512 + 64 * (os.cpu_count() or 1)  # threads count too, and XLA starts several per core
+_RESERVED_BYTES = 8 * 2**30  # stacks and arenas of many threads: reserved, hardly used
 
 
 @dataclass(frozen=True)
-class WorkerLimits:
-    """Bounds of one worker process; memory is resident memory of the process itself."""
+class Isolation:
+    """How far a worker is locked in, as its trusted part told before a variant was loaded.
 
-    memory_bytes: int = 12 * 2**30
-    file_bytes: int = 2 * 2**30
-    cpu_s: int = 3600
-    reply_bytes: int = 4 * 2**30
-
-
-class WorkerFailure(Exception):
-    """A worker gave no valid answer.
-
-    `reason`: `timeout`, `exited` (ended by itself, e.g. os._exit), `killed` (by a signal), `memory`, `garbled`
-    (bytes that are no frame) or `raised` (the request failed with an exception; see `error`).
+    `level`: `namespaces+landlock`, `landlock`, `namespaces` or `process`. `holds`: which of `processes`,
+    `signals`, `network`, `files`, `disk`, `calls` and `privileges` follow; `docs/judge.md` says what each means.
+    `layers`: every layer that was tried, with `on` or the kernel's words of refusal.
     """
 
-    def __init__(self, reason: str, detail: str, error: Mapping[str, str] | None = None) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-        self.error = dict(error or {})
+    level: str = "process"
+    holds: tuple[str, ...] = ()
+    layers: Mapping[str, str] = field(default_factory=dict)
 
 
 class WorkerProcess:
@@ -67,7 +63,9 @@ class WorkerProcess:
         *,
         environment: Mapping[str, str] | None = None,
         limits: WorkerLimits | None = None,
+        isolation: str = LEVELS[0],
     ) -> None:
+        """Start the process; `isolation` is the highest level to use, and only tests have a reason to lower it."""
         self.role = role
         self._limits = limits or WorkerLimits()
         self.folder = Path(tempfile.mkdtemp(prefix=f"cairn-{role}-"))
@@ -94,9 +92,13 @@ class WorkerProcess:
             for handle in (request_read, reply_write):
                 os.close(handle)
             log.close()
-        self._requests = _Pipe(request_write, self._child)
-        self._replies = _Pipe(reply_read, self._child)
+        self._requests = Pipe(request_write, self._child)
+        self._replies = Pipe(reply_read, self._child)
         self._bound()
+        self._isolation = None if role == _UNTRUSTED else Isolation()
+        if role == _UNTRUSTED:
+            with contextlib.suppress(BrokenPipeError):  # it died at once: whoever asks next is told
+                self._greet(isolation)
 
     def _bound(self) -> None:
         pid = self._child.pid
@@ -108,6 +110,42 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):
                 resource.prlimit(pid, what, (most, most))
 
+    def _greet(self, level: str) -> None:
+        """Send the first request, in which the worker locks itself in; its answer is read when somebody waits."""
+        limits = {
+            "CORE": 0,
+            "FSIZE": self._limits.file_bytes,
+            "CPU": self._limits.cpu_s,
+            "NOFILE": _OPEN_FILES,
+            "NPROC": _TASKS,
+            "DATA": self._limits.memory_bytes + _RESERVED_BYTES,
+        }
+        hello = {"op": "hello", "level": level, "limits": limits, "scratch_bytes": self._limits.scratch_bytes}
+        wire.write_frame(cast(BinaryIO, self._requests), {**hello, "id": "hello"})
+
+    @property
+    def isolation(self) -> Isolation:
+        """How far this worker is locked in.
+
+        Raises:
+            WorkerFailure: it ended before it could tell.
+        """
+        if self._isolation is None:
+            self._watch(_HELLO_S)
+            with self._failing():
+                self._isolation = self._greeting()
+        return self._isolation
+
+    def _greeting(self) -> Isolation:
+        reply, _ = wire.read_frame(cast(BinaryIO, self._replies), 0)
+        if reply.get("id") != "hello":
+            raise wire.WireError("no answer to the first request")
+        return Isolation(str(reply["level"]), tuple(map(str, reply["holds"])), dict(reply["layers"]))
+
+    def _watch(self, timeout_s: float) -> None:
+        watch = Watch(time.monotonic() + timeout_s, self._child, self.folder, self._limits)
+        self._requests.watch = self._replies.watch = watch
+
     def ask(
         self, header: dict[str, Any], blobs: Sequence[bytes] = (), *, timeout_s: float
     ) -> tuple[dict[str, Any], list[bytes]]:
@@ -116,12 +154,26 @@ class WorkerProcess:
         Raises:
             WorkerFailure: no valid reply in time; the worker is ended unless it merely raised.
         """
-        watch = _Watch(time.monotonic() + timeout_s, self._child, self._limits.memory_bytes)
-        self._requests.watch = self._replies.watch = watch
-        try:
-            request_id = secrets.token_hex(8)
+        self._watch(timeout_s)
+        request_id = secrets.token_hex(8)
+        with self._failing():
+            self._isolation = self._isolation or self._greeting()
             wire.write_frame(cast(BinaryIO, self._requests), {**header, "id": request_id}, blobs)
             reply, reply_blobs = wire.read_frame(cast(BinaryIO, self._replies), self._limits.reply_bytes)
+        if reply.get("id") != request_id:
+            self.close()
+            raise WorkerFailure("garbled", "a reply to nothing that was asked")
+        if "error" in reply:
+            error_text = {key: str(value) for key, value in dict(reply["error"]).items()}
+            message = error_text.get("message", "")
+            raise WorkerFailure("raised", f"{error_text.get('type')}: {message}", error_text)
+        return reply, reply_blobs
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """End the worker when an exchange goes wrong, and say as a WorkerFailure how it did."""
+        try:
+            yield
         except WorkerFailure:
             self.close()
             raise
@@ -131,14 +183,6 @@ class WorkerProcess:
             failure = self._ended() if str(error).startswith("the pipe closed") else None
             self.close()
             raise failure or WorkerFailure("garbled", str(error)) from error
-        if reply.get("id") != request_id:
-            self.close()
-            raise WorkerFailure("garbled", "a reply to nothing that was asked")
-        if "error" in reply:
-            error_text = {key: str(value) for key, value in dict(reply["error"]).items()}
-            message = error_text.get("message", "")
-            raise WorkerFailure("raised", f"{error_text.get('type')}: {message}", error_text)
-        return reply, reply_blobs
 
     def _ended(self) -> WorkerFailure:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -162,6 +206,10 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the worker with every process it started and remove its folder; safe to call twice."""
+        if self.role == _UNTRUSTED:
+            self._child.terminate()  # its supervisor ends all below it, in whatever namespace, and then itself
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(timeout=_GRACE_S)
         end_tree(self._child.pid, self._mark)
         self._child.wait()
         self._requests.close()
@@ -189,73 +237,16 @@ def _bare_environment(folder: Path) -> dict[str, str]:
     }
 
 
-class _Watch:
-    """Decides, while the judge waits, whether waiting is still allowed."""
+def probe_isolation(python: Path) -> Isolation:
+    """Start a real worker, ask how far it could lock itself in, and end it.
 
-    def __init__(self, deadline: float, child: subprocess.Popen[bytes], memory_bytes: int) -> None:
-        self._deadline = deadline
-        self._child = child
-        self._memory_bytes = memory_bytes
-
-    def check(self) -> None:
-        if time.monotonic() > self._deadline:
-            raise WorkerFailure("timeout", "no answer within the limit")
-        with contextlib.suppress(psutil.NoSuchProcess):
-            used = psutil.Process(self._child.pid).memory_info().rss
-            if used > self._memory_bytes:
-                raise WorkerFailure(
-                    "memory", f"{used / 2**30:.1f} GiB in use, {self._memory_bytes / 2**30:.1f} allowed"
-                )
-
-
-class _Pipe:
-    """One end of a pipe that never blocks longer than its watch allows: what `wire` reads from and writes to."""
-
-    def __init__(self, descriptor: int, child: subprocess.Popen[bytes]) -> None:
-        self._descriptor = descriptor
-        self._child = child
-        self._open = True
-        self.watch: _Watch | None = None
-        os.set_blocking(descriptor, False)
-
-    def _wait(self, event: int) -> bool:
-        """Wait until the pipe is ready; False when the child is gone and left nothing behind."""
-        poll = select.poll()
-        poll.register(self._descriptor, event)
-        while not poll.poll(_POLL_S * 1000):
-            if self.watch is not None:
-                self.watch.check()
-            if self._child.poll() is not None and not poll.poll(0):
-                return False
-        return True
-
-    def read(self, count: int) -> bytes:
-        chunks: list[bytes] = []
-        missing = count
-        while missing:
-            if not self._wait(select.POLLIN):
-                break
-            chunk = os.read(self._descriptor, min(missing, 1 << 20))
-            if not chunk:
-                break
-            chunks.append(chunk)
-            missing -= len(chunk)
-            if self.watch is not None and len(chunks) % 64 == 0:
-                self.watch.check()  # a worker that drips bytes must not outlive its limit
-        return b"".join(chunks)
-
-    def write(self, data: bytes) -> int:
-        view = memoryview(data)
-        while view:
-            if not self._wait(select.POLLOUT):
-                raise BrokenPipeError
-            view = view[os.write(self._descriptor, view[: 1 << 20]) :]
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        if self._open:
-            self._open = False
-            os.close(self._descriptor)
+    Raises:
+        Missing: there is no such interpreter, or it ended before it could tell.
+    """
+    with WorkerProcess(python, _UNTRUSTED) as worker:
+        try:
+            return worker.isolation
+        except WorkerFailure as failure:
+            raise Missing(
+                f"a worker does not start: {failure}", hint="name another one: climb.python"
+            ) from failure

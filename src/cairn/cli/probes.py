@@ -15,6 +15,7 @@ from cairn.errors import CairnError
 from cairn.execution.interpreter import find_python
 from cairn.git import Git
 from cairn.registry import Registry
+from cairn.worker_process import probe_isolation
 
 _TIMEOUT_S = 60
 _JAX = "import jax, jaxlib, flatbuffers; print(f'jax {jax.__version__}, jaxlib {jaxlib.__version__}')"
@@ -30,6 +31,15 @@ _COMPILER_ENVIRONMENT = {
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_LOG_DIR": "disabled",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
+_ISOLATION_FIXES = {
+    "namespaces": (
+        "allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1 (Debian), "
+        "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu); start cairn outside another sandbox"
+    ),
+    "view": "allow mounts in a user namespace (containers: a seccomp profile that permits mount)",
+    "landlock": "Linux 5.13 or later with landlock in the kernel's lsm= list",
+    "calls": "a kernel with seccomp filters",
 }
 CLIENTS = {
     "codex": "npm install -g @openai/codex",
@@ -61,7 +71,7 @@ def probe_all(registry: Registry) -> Iterator[Finding]:
     yield from (_client(name, fix) for name, fix in CLIENTS.items())
     yield _github()
     yield _ray(registry)
-    yield _isolation()
+    yield _isolation(registry)
     yield from _project(registry)
 
 
@@ -155,12 +165,17 @@ def _ray(registry: Registry) -> Finding:
     )
 
 
-def _isolation() -> Finding:
-    """What the kernel offers to keep a worker from files and network; named, so that nobody assumes more."""
-    offers = [name for name in ("bwrap", "unshare") if shutil.which(name)]
-    detail = "process, limits, private folder, bare environment"
-    extra = f"; {', '.join(offers)} present, not used yet" if offers else ""
-    return Finding("isolation", True, detail + extra, "", "judge, climb")
+def _isolation(registry: Registry) -> Finding:
+    """How far a real worker could lock itself in here, and what a better kernel or container would give."""
+    try:
+        found = probe_isolation(find_python(registry))
+    except CairnError as error:
+        return Finding("isolation", False, error.message, error.hint or "", "judge, climb")
+    holds = ", ".join(found.holds) or "nothing beyond limits and a private folder"
+    refused = [f"{layer}: {text}" for layer, text in found.layers.items() if text != "on"]
+    detail = f"{found.level} ({holds})" + (f"; refused: {'; '.join(refused)}" if refused else "")
+    wanted = [fix for layer, fix in _ISOLATION_FIXES.items() if found.layers.get(layer, "on") != "on"]
+    return Finding("isolation", found.level != "process", detail, "; ".join(wanted), "judge, climb")
 
 
 def _project(registry: Registry) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ import numpy as np
 from cairn.errors import BadInput, CairnError, Missing
 from cairn.judge.correctness import Array, Wire, decode
 from cairn.problem import Problem, Shape
-from cairn.worker_process import WorkerFailure, WorkerLimits, WorkerProcess
+from cairn.worker_process import Isolation, WorkerFailure, WorkerLimits, WorkerProcess
 
 Specs = list[dict[str, Any]]
 
@@ -138,6 +138,11 @@ class Runner:
         self._limits = limits
         self._worker = WorkerProcess(python, "candidate", limits=worker_limits)
         self.interpreter = "hlo"
+
+    @property
+    def isolation(self) -> Isolation:
+        """How far the variant is locked in, told before it was loaded."""
+        return self._worker.isolation
 
     def load(self, variant: VariantSource) -> dict[str, str]:
         """Import the variant; give its Config back as text."""

@@ -27,7 +27,7 @@ from cairn.judge.verdict import Ruling, ruling_of_failure
 from cairn.lab.service import CompileService
 from cairn.problem import Problem
 from cairn.roofline import Target
-from cairn.worker_process import WorkerFailure
+from cairn.worker_process import WorkerFailure, probe_isolation
 
 Stage = Callable[[Case, Runner], Ruling | None]
 
@@ -65,6 +65,7 @@ class Judge:
             stack.callback(oracle.close)
             self._examiner = Examiner(self.problem, oracle, self._python, self._limits)
             stack.callback(self._examiner.close)
+            self._isolation = probe_isolation(self._python)
             self._cost = self._measured(oracle) if self.target.measured else self._predicted(oracle, stack)
             self._stack = stack.pop_all()  # nothing failed: keep all of them open
         return self
@@ -142,6 +143,7 @@ class Judge:
     def _load(self, case: Case, runner: Runner) -> Ruling | None:
         try:
             case.config = runner.load(case.variant)
+            self._isolation = runner.isolation
         except WorkerFailure as failure:
             return ruling_of_failure(failure, "import_error")
         return None
@@ -166,6 +168,7 @@ class Judge:
             "cairn": __version__,
             "target": self.target.name,
             "frozen": self._frozen_hash,
+            "isolation": self._isolation.level,
             "baseline": self._examiner.baseline.digest,
             **self._cost.environment(),
         }

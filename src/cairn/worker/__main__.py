@@ -1,9 +1,9 @@
 """Start of every worker process: `python -E -s <this folder> ROLE REQUEST_FD REPLY_FD`.
 
 It runs in the kernel's own interpreter (standard library, numpy, jax) and never imports cairn. One role per
-process: `candidate` holds an untrusted variant; `oracle` holds the frozen reference; `compiler` holds the real
-TPU compiler and sees only serialised programs. Requests come and replies go over the two descriptors; stdout and
-stderr are a log that nobody believes.
+process: `candidate` holds an untrusted variant and is locked in first (`confine`); `oracle` holds the frozen
+reference; `compiler` holds the real TPU compiler and sees only serialised programs. Requests come and replies go
+over the two descriptors; stdout and stderr are a log that nobody believes.
 
 The one broad `except` of the project is here: whatever a request raises becomes an error reply.
 """
@@ -14,7 +14,8 @@ import sys
 import traceback
 from typing import Any, BinaryIO
 
-import wire  # type: ignore[import-not-found]  # this folder is sys.path[0]
+import confine  # type: ignore[import-not-found]  # this folder is sys.path[0]
+import wire  # type: ignore[import-not-found]
 
 _ROLES = {"candidate", "oracle", "compiler", "replay", "timer"}
 _MAX_REQUEST_BYTES = 8 * 1024**3
@@ -27,8 +28,23 @@ def main() -> int:
         print(f"unknown role {role!r}", file=sys.stderr)
         return 2
     with os.fdopen(request_fd, "rb") as requests, os.fdopen(reply_fd, "wb") as replies:
+        if role == "candidate" and not greet(requests, replies):
+            return 0
         serve(importlib.import_module(role), requests, replies)
     return 0
+
+
+def greet(requests: BinaryIO, replies: BinaryIO) -> bool:
+    """Answer the first request, `hello`: lock this process in and say how far; False when nobody asks.
+
+    It happens before any package or variant is loaded, so the answer can only be this code's own.
+    """
+    try:
+        header, _ = wire.read_frame(requests, 0)
+    except EOFError:
+        return False
+    wire.write_frame(replies, {**confine.confine(header), "id": header.get("id")})
+    return True
 
 
 def serve(role: Any, requests: BinaryIO, replies: BinaryIO) -> None:

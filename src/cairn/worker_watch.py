@@ -1,0 +1,151 @@
+"""What bounds a worker while the judge waits for it: time, memory, processes, disk; and pipes that never block.
+
+The whole tree below the worker is counted, wherever a namespace has put it: seen from here, its members are
+descendants like any other. Between two looks a worker may exceed a bound by what it manages in that time.
+"""
+
+import contextlib
+import os
+import select
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_POLL_S = 0.2
+_FILES_COUNTED = 20_000
+
+
+@dataclass(frozen=True)
+class WorkerLimits:
+    """Bounds of one worker: resident memory and processes of its whole tree, files in its folder, one reply."""
+
+    memory_bytes: int = 12 * 2**30
+    file_bytes: int = 2 * 2**30
+    scratch_bytes: int = 2**29
+    processes: int = 64
+    cpu_s: int = 3600
+    reply_bytes: int = 4 * 2**30
+
+
+class WorkerFailure(Exception):
+    """A worker gave no valid answer.
+
+    `reason`: `timeout`, `exited` (ended by itself, e.g. os._exit), `killed` (by a signal, or by the judge for too
+    many processes or files), `memory`, `garbled` (bytes that are no frame) or `raised` (the request failed with an
+    exception; see `error`).
+    """
+
+    def __init__(self, reason: str, detail: str, error: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.error = dict(error or {})
+
+
+class Watch:
+    """Decides, while the judge waits, whether waiting is still allowed."""
+
+    def __init__(
+        self, deadline: float, child: subprocess.Popen[bytes], folder: Path, limits: WorkerLimits
+    ) -> None:
+        self._deadline = deadline
+        self._child = child
+        self._folder = folder
+        self._limits = limits
+
+    def check(self) -> None:
+        """Raises WorkerFailure when a bound is exceeded."""
+        if time.monotonic() > self._deadline:
+            raise WorkerFailure("timeout", "no answer within the limit")
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._check_tree(psutil.Process(self._child.pid))
+        most = self._limits.scratch_bytes
+        if (used := disk_used(self._folder, most)) > most:
+            raise WorkerFailure("killed", f"{used / 2**20:.0f} MiB in its folder, {most / 2**20:.0f} allowed")
+
+    def _check_tree(self, root: psutil.Process) -> None:
+        tree = [root, *root.children(recursive=True)]
+        if len(tree) > self._limits.processes:
+            raise WorkerFailure("killed", f"{len(tree)} processes, {self._limits.processes} allowed")
+        used, most = sum(_resident(process) for process in tree), self._limits.memory_bytes
+        if used > most:
+            raise WorkerFailure("memory", f"{used / 2**30:.1f} GiB in use, {most / 2**30:.1f} allowed")
+
+
+def _resident(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.Error):
+        return int(process.memory_info().rss)
+    return 0
+
+
+def disk_used(folder: Path, enough: int) -> int:
+    """Bytes on disk below a folder; counting stops at `enough`, and more files than can be counted are too much.
+
+    Links are not followed, and what vanishes or cannot be read meanwhile counts nothing.
+    """
+    used = count = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            count += 1
+            with contextlib.suppress(OSError):
+                used += Path(root, name).lstat().st_blocks * 512
+        if used > enough or count > _FILES_COUNTED:
+            return max(used, enough + 1)
+    return used
+
+
+class Pipe:
+    """One end of a pipe that never blocks longer than its watch allows: what `wire` reads from and writes to."""
+
+    def __init__(self, descriptor: int, child: subprocess.Popen[bytes]) -> None:
+        self._descriptor = descriptor
+        self._child = child
+        self._open = True
+        self.watch: Watch | None = None
+        os.set_blocking(descriptor, False)
+
+    def _wait(self, event: int) -> bool:
+        """Wait until the pipe is ready; False when the child is gone and left nothing behind."""
+        poll = select.poll()
+        poll.register(self._descriptor, event)
+        while not poll.poll(_POLL_S * 1000):
+            if self.watch is not None:
+                self.watch.check()
+            if self._child.poll() is not None and not poll.poll(0):
+                return False
+        return True
+
+    def read(self, count: int) -> bytes:
+        chunks: list[bytes] = []
+        missing = count
+        while missing:
+            if not self._wait(select.POLLIN):
+                break
+            chunk = os.read(self._descriptor, min(missing, 1 << 20))
+            if not chunk:
+                break
+            chunks.append(chunk)
+            missing -= len(chunk)
+            if self.watch is not None and len(chunks) % 64 == 0:
+                self.watch.check()  # a worker that drips bytes must not outlive its limit
+        return b"".join(chunks)
+
+    def write(self, data: bytes) -> int:
+        view = memoryview(data)
+        while view:
+            if not self._wait(select.POLLOUT):
+                raise BrokenPipeError
+            view = view[os.write(self._descriptor, view[: 1 << 20]) :]
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._descriptor)

@@ -1,0 +1,233 @@
+"""Replay of lowered programs in a trusted process: the program that is compiled and priced is the one that is checked.
+
+A `Replayer` gives a serialised program to a worker in which no variant's Python ever runs, and gets outputs or
+facts back. What its answers do not prove stands in docs/replay.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from cairn.judge.correctness import Wire
+from cairn.judge.protocol import JudgeLimits, Specs
+from cairn.worker_process import WorkerFailure, WorkerLimits, WorkerProcess
+
+# Matrices of a kernel's block are small: a second thread costs more in waking up than it saves.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+_FAULTS = {"OutOfBounds": "out_of_bounds", "Stuck": "stuck", "AssertionError": "assertion"}
+
+
+class Unreplayable(Exception):
+    """The replay does not know something in the program, and says what. It proves nothing, for or against."""
+
+
+class ReplayFault(Exception):
+    """The program itself is at fault: it leaves its buffers, or waits for what never comes.
+
+    `kind`: `out_of_bounds`, `stuck` or `assertion`.
+    """
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class MatmulFacts:
+    """One kind of product in a kernel: operand types, shapes and precision, and how often the grid does it.
+
+    `precision`: `bf16` (one pass; float32 operands are rounded), `fp32` (six passes), or `exact` for integers and
+    operands that are already narrow.
+    """
+
+    lhs: str
+    rhs: str
+    precision: str
+    count: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class KernelFacts:
+    """One kernel call in the lowered program.
+
+    Attributes:
+        grid: extents; -1 where an operand gives it at run time.
+        operations: how often each operation stands in the kernel's text.
+        flops: of its matmuls over the whole grid.
+        flops_exact: False when a branch or a loop of unknown length holds a matmul.
+        unread_operands: operands that the kernel never looks at.
+        aliases: from an output to the operand whose memory it takes over.
+        unknown_operations: what the replay does not have.
+        unreadable: why the kernel could not be decoded, or empty; the other fields then say nothing.
+    """
+
+    name: str
+    where: str
+    grid: tuple[int, ...]
+    operands: tuple[str, ...]
+    results: tuple[str, ...]
+    operations: Mapping[str, int]
+    matmuls: tuple[MatmulFacts, ...]
+    flops: int
+    flops_exact: bool
+    unread_operands: tuple[int, ...]
+    aliases: Mapping[int, int]
+    unknown_operations: tuple[str, ...]
+    unreadable: str
+
+    @property
+    def replayable(self) -> bool:
+        """A necessary condition only; running it may still find an attribute that is not known."""
+        return not self.unreadable and not self.unknown_operations
+
+
+@dataclass(frozen=True)
+class ConstantFacts:
+    """A constant in the program with values of its own (not one value repeated)."""
+
+    where: str
+    type: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ProgramFacts:
+    """What was found in a lowered program.
+
+    Attributes:
+        kernels: every kernel call, in the order of the text.
+        live_kernels: names of those on which an output depends.
+        custom_calls: targets of all other custom calls, with their number.
+        unexpected_calls: those of them that are not on the list of harmless ones.
+        host_callbacks: targets or operations that talk to the host.
+        unused_inputs: inputs on which no output depends.
+        output_inputs: for every output, the inputs it depends on.
+        constant_outputs: outputs that depend on no input.
+        donated_inputs: inputs whose memory the program may overwrite.
+        constants: constants of at least 64 bytes with values of their own, largest first.
+        dots: products outside of kernels, as `f32 x f32 DEFAULT`, with their number.
+    """
+
+    inputs: int
+    kernels: tuple[KernelFacts, ...]
+    live_kernels: tuple[str, ...]
+    custom_calls: Mapping[str, int]
+    unexpected_calls: tuple[str, ...]
+    host_callbacks: tuple[str, ...]
+    unused_inputs: tuple[int, ...]
+    output_inputs: tuple[tuple[int, ...], ...]
+    donated_inputs: tuple[int, ...]
+    constants: tuple[ConstantFacts, ...]
+    dots: Mapping[str, int]
+
+    @property
+    def constant_outputs(self) -> tuple[int, ...]:
+        return tuple(index for index, inputs in enumerate(self.output_inputs) if not inputs)
+
+    @property
+    def constant_bytes(self) -> int:
+        return sum(constant.bytes for constant in self.constants)
+
+
+class Replayer:
+    """A warm worker in the role `replay`; a process that was lost is replaced at the next request."""
+
+    def __init__(self, python: Path, limits: JudgeLimits, worker_limits: WorkerLimits | None = None) -> None:
+        self._python = python
+        self._limits = limits
+        self._worker_limits = worker_limits
+        self._worker: WorkerProcess | None = None
+        self.starts = 0
+
+    def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire]:
+        """Outputs of a serialised program on concrete inputs.
+
+        Raises:
+            Unreplayable: something in it is not known.
+            ReplayFault: it leaves its buffers, or waits for ever.
+            WorkerFailure: no answer: too slow, too large, or the process died of it.
+        """
+        reply, outputs = self._ask({"op": "run", "inputs": inputs}, [program, *blobs])
+        return [
+            Wire(spec["dtype"], tuple(spec["shape"]), blob)
+            for spec, blob in zip(reply["outputs"], outputs, strict=True)
+        ]
+
+    def inspect(self, program: bytes) -> ProgramFacts:
+        """What stands in a serialised program; nothing of it is run.
+
+        Raises:
+            Unreplayable: it has not the form of a program for one TPU.
+            WorkerFailure: no answer.
+        """
+        return _facts(self._ask({"op": "inspect"}, [program])[0]["facts"])
+
+    def _ask(self, header: dict[str, Any], blobs: Sequence[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+        if self._worker is None or not self._worker.alive:
+            self.close()
+            self._worker = WorkerProcess(
+                self._python, "replay", environment=_ENVIRONMENT, limits=self._worker_limits
+            )
+            self.starts += 1
+        try:
+            return self._worker.ask(header, blobs, timeout_s=self._limits.call_s)
+        except WorkerFailure as failure:
+            kind = failure.error.get("type", "")
+            message = failure.error.get("message", failure.detail)
+            if failure.reason == "raised" and kind == "Unreplayable":
+                raise Unreplayable(message) from failure
+            if failure.reason == "raised" and kind in _FAULTS:
+                raise ReplayFault(_FAULTS[kind], message) from failure
+            raise
+
+    def close(self) -> None:
+        """End the worker; safe to call twice."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def __enter__(self) -> "Replayer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _facts(said: Mapping[str, Any]) -> ProgramFacts:
+    return ProgramFacts(
+        inputs=said["inputs"],
+        kernels=tuple(_kernel(kernel) for kernel in said["kernels"]),
+        live_kernels=tuple(said["live_kernels"]),
+        custom_calls=dict(said["custom_calls"]),
+        unexpected_calls=tuple(said["unexpected_calls"]),
+        host_callbacks=tuple(said["host_callbacks"]),
+        unused_inputs=tuple(said["unused_inputs"]),
+        output_inputs=tuple(tuple(inputs) for inputs in said["output_inputs"]),
+        donated_inputs=tuple(said["donated_inputs"]),
+        constants=tuple(ConstantFacts(**constant) for constant in said["constants"]),
+        dots=dict(said["dots"]),
+    )
+
+
+def _kernel(said: Mapping[str, Any]) -> KernelFacts:
+    return KernelFacts(
+        name=said["name"],
+        where=said["where"],
+        grid=tuple(said["grid"]),
+        operands=tuple(said["operands"]),
+        results=tuple(said["results"]),
+        operations=dict(said["operations"]),
+        matmuls=tuple(MatmulFacts(**matmul) for matmul in said["matmuls"]),
+        flops=sum(matmul["flops"] for matmul in said["matmuls"]),
+        flops_exact=said["flops_exact"],
+        unread_operands=tuple(said["unread_operands"]),
+        aliases={int(output): operand for output, operand in said["aliases"].items()},
+        unknown_operations=tuple(said["unknown_operations"]),
+        unreadable=said["unreadable"],
+    )

@@ -1,0 +1,319 @@
+"""Elementwise operations: arithmetic with wrap-around, comparisons, conversions with their rounding, math."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxlib.mlir import ir
+from mosaic_build import Node  # type: ignore[import-not-found]
+from mosaic_types import Kind, OutOfBounds, bits, unsigned  # type: ignore[import-not-found]
+
+Call = Callable[..., Any]
+Make = Callable[[Node], Call]
+
+
+def _divide_towards_zero(a: Any, b: Any) -> Any:
+    quotient = np.floor_divide(a, b)
+    return quotient + ((quotient * b != a) & ((a < 0) != (b < 0))).astype(quotient.dtype)
+
+
+def _ceiling_division(a: Any, b: Any) -> Any:
+    return -np.floor_divide(-a, b)
+
+
+def _on_unsigned(call: Call) -> Call:
+    return lambda *operands: call(*[unsigned(operand) for operand in operands]).view(operands[0].dtype)
+
+
+def _minus_multiplied(a: Any, b: Any, c: Any) -> Any:
+    return (a.astype(np.float64) * b + c).astype(a.dtype)
+
+
+def _each(call: Callable[[float], float]) -> Call:
+    """A function of the standard library for every element; slow, and only for what NumPy lacks."""
+    ufunc = np.frompyfunc(call, 1, 1)
+    return lambda x: np.asarray(ufunc(np.asarray(x, np.float64))).astype(x.dtype)
+
+
+def _round_half_away(x: Any) -> Any:
+    return np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x)
+
+
+_FLOAT: dict[str, Call] = {
+    "arith.addf": np.add,
+    "arith.subf": np.subtract,
+    "arith.mulf": np.multiply,
+    "arith.divf": np.divide,
+    "arith.remf": np.fmod,
+    "arith.negf": np.negative,
+    "arith.maximumf": np.maximum,
+    "arith.minimumf": np.minimum,
+    "arith.maxnumf": np.fmax,
+    "arith.minnumf": np.fmin,
+    "math.absf": np.abs,
+    "math.atan2": np.arctan2,
+    "math.ceil": np.ceil,
+    "math.copysign": np.copysign,
+    "math.cos": np.cos,
+    "math.erf": _each(math.erf),
+    "math.exp": np.exp,
+    "math.exp2": np.exp2,
+    "math.expm1": np.expm1,
+    "math.floor": np.floor,
+    "math.fma": _minus_multiplied,
+    "math.log": np.log,
+    "math.log1p": np.log1p,
+    "math.log2": np.log2,
+    "math.powf": np.power,
+    "math.round": _round_half_away,
+    "math.roundeven": np.rint,
+    "math.rsqrt": lambda x: 1 / np.sqrt(x),
+    "math.sin": np.sin,
+    "math.sqrt": np.sqrt,
+    "math.tan": np.tan,
+    "math.tanh": np.tanh,
+    "math.trunc": np.trunc,
+}
+_INTEGER: dict[str, Call] = {
+    "arith.addi": np.add,
+    "arith.subi": np.subtract,
+    "arith.muli": np.multiply,
+    "arith.divsi": _divide_towards_zero,
+    "arith.ceildivsi": _ceiling_division,
+    "arith.floordivsi": np.floor_divide,
+    "arith.divui": _on_unsigned(np.floor_divide),
+    "arith.remsi": np.fmod,
+    "arith.remui": _on_unsigned(np.remainder),
+    "arith.andi": np.bitwise_and,
+    "arith.ori": np.bitwise_or,
+    "arith.xori": np.bitwise_xor,
+    "arith.shli": np.left_shift,
+    "arith.shrsi": np.right_shift,
+    "arith.shrui": _on_unsigned(np.right_shift),
+    "arith.maxsi": np.maximum,
+    "arith.minsi": np.minimum,
+    "arith.maxui": _on_unsigned(np.maximum),
+    "arith.minui": _on_unsigned(np.minimum),
+    "math.absi": np.abs,
+    "math.ctpop": lambda x: np.bitwise_count(unsigned(x)).astype(x.dtype),
+    "math.ctlz": lambda x: _leading_zeros(x),
+}
+_BOOLEAN = {"arith.addi": np.logical_xor, "arith.subi": np.logical_xor, "arith.muli": np.logical_and}
+_NEEDS_NO_SIGN = {"arith.andi", "arith.ori", "arith.xori", "arith.maxui", "arith.minui"}
+
+
+def _leading_zeros(x: Any) -> Any:
+    width = x.dtype.itemsize * 8
+    wide = unsigned(x).astype(np.float64)  # exact up to 53 bits, and frexp's exponent is the bit length
+    return (width - np.where(wide > 0, np.frexp(wide)[1], 0)).astype(x.dtype)
+
+
+def _float(node: Node) -> Call:
+    result = node.result()
+    call = _FLOAT[node.name]
+    if not result.narrow:
+        return call
+    return lambda *operands: result.settle(call(*operands))
+
+
+def _integer(node: Node) -> Call:
+    kind = node.result()
+    if kind.dtype != np.bool_:
+        if kind.dtype.itemsize == 8 and node.name == "math.ctlz":
+            raise node.unreplayable("64 bits")
+        return _INTEGER[node.name]
+    if node.name in _BOOLEAN:
+        return _BOOLEAN[node.name]
+    if node.name not in _NEEDS_NO_SIGN:
+        raise node.unreplayable("on i1")
+    plain: dict[str, Call] = {"arith.maxui": np.logical_or, "arith.minui": np.logical_and}
+    return plain.get(node.name, _INTEGER[node.name])
+
+
+_COMPARE: list[Call] = [np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal]
+
+
+def _compare_integers(node: Node) -> Call:
+    """Predicates 0-5 are eq, ne and the signed ones; 6-9 the unsigned ones."""
+    predicate: int = node.number("predicate")
+    if predicate >= 6:
+        call = _COMPARE[predicate - 4]
+        return lambda a, b: call(unsigned(a), unsigned(b))
+    if predicate >= 2 and node.kind(0).dtype == np.bool_:
+        call = _COMPARE[predicate]
+        return lambda a, b: call(b, a)  # as a signed bit, true is -1
+    return _COMPARE[predicate]
+
+
+def _ordered(call: Call) -> Call:
+    return lambda a, b: call(a, b) & ~(np.isnan(a) | np.isnan(b))
+
+
+def _or_unordered(call: Call) -> Call:
+    return lambda a, b: call(a, b) | np.isnan(a) | np.isnan(b)
+
+
+def _never(a: Any, b: Any) -> Any:
+    return np.zeros(np.broadcast(a, b).shape, np.bool_)[()]
+
+
+_EQ, _GT, _GE, _LT, _LE, _NE = np.equal, np.greater, np.greater_equal, np.less, np.less_equal, np.not_equal
+_FLOAT_PREDICATES: list[Call] = [
+    _never,
+    *(_ordered(call) for call in (_EQ, _GT, _GE, _LT, _LE, _NE)),
+    lambda a, b: ~(np.isnan(a) | np.isnan(b)),
+    *(_or_unordered(call) for call in (_EQ, _GT, _GE, _LT, _LE, _NE)),
+    lambda a, b: np.isnan(a) | np.isnan(b),
+    lambda a, b: ~_never(a, b),
+]
+
+
+def _compare_floats(node: Node) -> Call:
+    predicate: int = node.number("predicate")
+    return _FLOAT_PREDICATES[predicate]
+
+
+def _select(node: Node) -> Call:
+    if node.kind(0).shape is None:
+        return lambda condition, a, b: a if condition else b
+    return np.where
+
+
+def _constant(node: Node) -> Call:
+    value = constant(node.operation.attributes["value"], node.result())
+    return lambda: value
+
+
+def constant(attribute: Any, kind: Kind) -> Any:
+    """A constant attribute as a carried value."""
+    if kind.shape is None:
+        return _scalar(attribute, kind)
+    dense = ir.DenseElementsAttr(attribute)
+    if dense.is_splat:
+        return np.broadcast_to(_scalar(dense.get_splat_value(), kind), kind.shape)
+    raw = np.array(dense)
+    if kind.narrow and raw.dtype.itemsize == kind.dtype.itemsize:
+        raw = raw.view(kind.dtype)
+    return raw.astype(kind.carried).reshape(kind.shape)
+
+
+def _scalar(attribute: Any, kind: Kind) -> Any:
+    if kind.is_float:
+        return kind.settle(np.float64(ir.FloatAttr(attribute).value)).astype(kind.carried)
+    number = int(ir.IntegerAttr(attribute).value)
+    if kind.dtype == np.bool_:
+        return np.bool_(number != 0)
+    mask = (1 << (8 * kind.dtype.itemsize)) - 1
+    return np.uint64(number & mask).astype(kind.dtype)
+
+
+def _float_to_float(node: Node) -> Call:
+    _only_to_nearest_even(node)
+    result = node.result()
+    source = node.kind(0)
+    if result.narrow:
+        return lambda x: result.settle(x)
+    if result.carried == source.carried:
+        return lambda x: x
+    return lambda x: x.astype(result.carried)
+
+
+def _only_to_nearest_even(node: Node) -> None:
+    for name in ("rounding_mode", "roundingmode"):
+        if node.has(name) and "nearest_even" not in node.text(name):
+            raise node.unreplayable(node.text(name))
+
+
+def _integer_to_float(node: Node) -> Call:
+    _only_to_nearest_even(node)
+    result, is_unsigned = node.result(), "uitofp" in node.name
+    if node.kind(0).dtype == np.bool_:
+        sign = 1 if is_unsigned else -1
+        return lambda x: x.astype(result.carried) * result.carried.type(sign)
+    if is_unsigned:
+        return lambda x: result.settle(unsigned(x).astype(result.carried))
+    return lambda x: result.settle(x.astype(result.carried))
+
+
+def _float_to_integer(node: Node) -> Call:
+    """Saturates, and NaN becomes 0, as XLA says; the unsaturated case is undefined in MLIR."""
+    dtype = node.result().dtype
+    if dtype == np.bool_:
+        raise node.unreplayable("to i1")
+    to_even = node.has("rounding_mode") and "nearest_even" in node.text("rounding_mode")
+    target = unsigned(np.zeros((), dtype)).dtype if "fptoui" in node.name else dtype
+    low, high = float(np.iinfo(target).min), float(np.iinfo(target).max)
+
+    def convert(x: Any) -> Any:
+        whole = np.rint(x) if to_even else np.trunc(x)
+        wide = np.clip(np.nan_to_num(whole.astype(np.float64), nan=0.0), low, high)
+        return wide.astype(target).view(dtype)
+
+    return convert
+
+
+def _integer_to_integer(node: Node) -> Call:
+    source, dtype = node.kind(0).dtype, node.result().dtype
+    if dtype == np.bool_:
+        return lambda x: (x & 1).astype(np.bool_)
+    if source == np.bool_ and node.name == "arith.extsi":
+        return lambda x: -x.astype(dtype)
+    if node.name in ("arith.extui", "arith.index_castui"):
+        return lambda x: unsigned(x).astype(dtype)
+    return lambda x: x.astype(dtype)
+
+
+def _same_width_bitcast(node: Node) -> Call:
+    source, result = node.kind(0), node.result()
+    return lambda x: bits(x, source).view(result.dtype).astype(result.carried)
+
+
+def _reciprocal(node: Node) -> Call:
+    """An approximate reciprocal gets the precision of bfloat16, as in Pallas's own interpreter."""
+    result = node.result()
+    if not (node.has("approx") and "true" in node.text("approx")):
+        return lambda x: result.settle(1 / x)
+    coarse = Kind(np.dtype("bfloat16"), result.shape)
+    return lambda x: result.settle(coarse.settle(1 / coarse.settle(x)))
+
+
+def _assume_multiple(node: Node) -> Call:
+    multiple = node.number("multiple")
+
+    def check(value: Any) -> Any:
+        if value % multiple:
+            raise OutOfBounds(f"{value} was promised to be a multiple of {multiple}")
+        return value
+
+    return check
+
+
+PURE: dict[str, Make] = {
+    **dict.fromkeys(_FLOAT, _float),
+    **dict.fromkeys(_INTEGER, _integer),
+    "arith.cmpi": _compare_integers,
+    "arith.cmpf": _compare_floats,
+    "arith.select": _select,
+    "arith.constant": _constant,
+    "arith.extf": _float_to_float,
+    "arith.truncf": _float_to_float,
+    "tpu.extf": _float_to_float,
+    "tpu.truncf": _float_to_float,
+    "arith.sitofp": _integer_to_float,
+    "arith.uitofp": _integer_to_float,
+    "tpu.sitofp": _integer_to_float,
+    "tpu.uitofp": _integer_to_float,
+    "arith.fptosi": _float_to_integer,
+    "arith.fptoui": _float_to_integer,
+    "tpu.fptosi": _float_to_integer,
+    "tpu.fptoui": _float_to_integer,
+    "arith.extsi": _integer_to_integer,
+    "arith.extui": _integer_to_integer,
+    "arith.trunci": _integer_to_integer,
+    "arith.index_cast": _integer_to_integer,
+    "arith.index_castui": _integer_to_integer,
+    "arith.bitcast": _same_width_bitcast,
+    "tpu.reciprocal": _reciprocal,
+    "tpu.assume_multiple": _assume_multiple,
+}

@@ -1,0 +1,175 @@
+"""Runs a decoded kernel over its grid in NumPy, with the memory model of the pipeline that the compiler emits.
+
+The grid runs in row-major order. An input's window is fetched when its block index changes; an output's window is
+written back when its block index changes and at the end, and never read from the array, so a visit that does not
+fill its block leaves NaN. Scratch keeps its content from step to step, but not across a step of a dimension called
+`parallel`: the chip may give each of those to another core. Nothing starts out as zero.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from mosaic_build import Builder, Node, Tables  # type: ignore[import-not-found]
+from mosaic_memory import allocate, is_semaphore, memref_parts  # type: ignore[import-not-found]
+from mosaic_module import DYNAMIC, Kernel, Window  # type: ignore[import-not-found]
+from mosaic_tables import EFFECTS, PURE, READS  # type: ignore[import-not-found]
+from mosaic_types import OutOfBounds, Unreplayable, dtype_named, poison  # type: ignore[import-not-found]
+
+Index = tuple[int, ...]
+
+
+class KernelProgram:
+    """A kernel built once, callable on arrays; one call at a time."""
+
+    def __init__(self, kernel: Kernel, inputs: int, aliases: dict[int, int]) -> None:
+        """`inputs`: operands that have a window; `aliases`: from an output to the operand whose memory it takes."""
+        self.kernel = kernel
+        self._inputs = inputs
+        self._aliases = aliases
+        self._lock = threading.Lock()
+        self._bounds: Index = ()
+        pure = {**PURE, "tpu.iteration_bound": self._make_bound}
+        self._builder = Builder(Tables(pure, READS, EFFECTS))
+        with np.errstate(all="ignore"):
+            self._body = self._builder.function(kernel.function)
+            self._transforms = [self._transform(window) for window in kernel.windows]
+        self._semantics = kernel.semantics
+
+    def _transform(self, window: Window) -> Any:
+        if not window.transform:
+            return None
+        return self._builder.function(self.kernel.transform_function(window.transform))
+
+    def _make_bound(self, node: Node) -> Callable[..., Any]:
+        dimension = node.number("dim")
+        if self.kernel.grid[dimension] == DYNAMIC:
+            raise node.unreplayable("of a dimension that an operand sets")
+        return lambda: np.int32(self.kernel.grid[dimension])
+
+    def __call__(self, *operands: Any) -> tuple[Any, ...]:
+        """Run on arrays of the operands' exact types; give the results."""
+        with self._lock, np.errstate(all="ignore"):
+            return self._run(operands)
+
+    def _run(self, operands: Sequence[Any]) -> tuple[Any, ...]:
+        kernel = self.kernel
+        bounds = iter(operands[: kernel.dynamic_bounds])
+        self._bounds = tuple(int(next(bounds)) if extent == DYNAMIC else extent for extent in kernel.grid)
+        rest = operands[kernel.dynamic_bounds :]
+        scalars = [
+            _as_memory(array, type_)
+            for array, type_ in zip(rest[: kernel.prefetched], kernel.prefetch_types, strict=True)
+        ]
+        windows = self._open(rest[kernel.prefetched :])
+        scratch = [allocate(type_) for type_ in kernel.scratch_types]
+        before: Index | None = None
+        for step in itertools.product(*map(range, self._bounds)):
+            moved = before is not None and self._parallel_part(before) != self._parallel_part(step)
+            if moved:
+                _poison_again(scratch, kernel.scratch_types)
+            index = [np.int32(number) for number in step]
+            buffers = [window.at(index, scalars, moved) for window in windows]
+            self._body.run(*index, *scalars, *buffers, *scratch)
+            before = step
+        for window in windows:
+            window.flush()
+        return tuple(window.array for window in windows[self._inputs :])
+
+    def _parallel_part(self, step: Index) -> Index:
+        return tuple(n for n, meaning in zip(step, self._semantics, strict=True) if "parallel" in meaning)
+
+    def _open(self, inputs: Sequence[Any]) -> list["_Open"]:
+        """Windows on copies of the inputs and on fresh outputs, or on the input that an output takes over."""
+        kernel = self.kernel
+        arrays = [_as_memory(array, type_) for array, type_ in zip(inputs, kernel.window_types, strict=False)]
+        if len(arrays) != self._inputs:
+            raise Unreplayable(f"{len(arrays)} operands for {self._inputs} windows")
+        skipped = kernel.dynamic_bounds + kernel.prefetched
+        return [
+            _Open(window, transform, arrays[position], is_output=False)
+            for position, (window, transform) in enumerate(
+                zip(kernel.windows[: self._inputs], self._transforms, strict=False)
+            )
+        ] + [
+            _Open(
+                kernel.windows[self._inputs + position],
+                self._transforms[self._inputs + position],
+                arrays[self._aliases[position] - skipped]
+                if position in self._aliases
+                else poison(shape, dtype_named(memref_parts(kernel.window_types[self._inputs + position])[1])),
+                is_output=True,
+            )
+            for position, shape in enumerate(self.output_shapes)
+        ]
+
+    output_shapes: Sequence[Index] = ()  # of the whole results; set by who knows the call
+
+
+def _as_memory(array: Any, type_: Any) -> Any:
+    """A private copy in the element type that the kernel sees: booleans widen, signs are only a reading."""
+    dtype = dtype_named(memref_parts(type_)[1])
+    if array.dtype == dtype:
+        return np.array(array)
+    if array.dtype == np.bool_ or dtype == np.bool_:
+        return array.astype(dtype)
+    if array.dtype.itemsize != dtype.itemsize:
+        raise Unreplayable(f"an operand of {array.dtype} where the kernel has {dtype}")
+    return np.array(array).view(dtype)
+
+
+def _poison_again(scratch: list[Any], types: Sequence[Any]) -> None:
+    for buffer, type_ in zip(scratch, types, strict=True):
+        if not is_semaphore(type_):
+            buffer[...] = allocate(type_)
+
+
+class _Open:
+    """One window during a run: the whole array and the block that the kernel sees now."""
+
+    def __init__(self, window: Window, transform: Any, array: Any, *, is_output: bool) -> None:
+        self.array = array
+        self._window = window
+        self._transform = transform
+        self._is_output = is_output
+        self._index: Index | None = None
+        self._block: Any = None
+
+    def at(self, step: Sequence[Any], scalars: Sequence[Any], moved: bool) -> Any:
+        """The block for a grid step; `moved`: another core may be at work, so nothing of an output is left."""
+        if self._window.bounds is None:
+            return self.array
+        index: Index = (0,) * len(self._window.bounds)
+        if self._transform is not None:
+            index = tuple(int(number) for number in self._transform.run(*step, *scalars))
+        if index != self._index or (moved and self._is_output):
+            self.flush()
+            self._index = index
+            self._block = poison(self._window.bounds, self.array.dtype)
+            if not self._is_output:
+                inside, outside = self._places()
+                self._block[inside] = self.array[outside]
+        return self._block
+
+    def flush(self) -> None:
+        """Write an output's block back; the part beyond the array's end is dropped."""
+        if self._is_output and self._block is not None:
+            inside, outside = self._places()
+            self.array[outside] = self._block[inside]
+
+    def _places(self) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """Where the block and the array overlap, in the block and in the array."""
+        bounds, index = self._window.bounds, self._index
+        assert bounds is not None
+        assert index is not None
+        inside, outside = [], []
+        for number, size, extent, pad in zip(index, bounds, self.array.shape, self._window.pad_low, strict=True):
+            start = number - pad if self._window.by_element else number * size
+            low, high = max(start, 0), min(start + size, extent)
+            if start < -pad or low >= max(high, 1):
+                raise OutOfBounds(f"block {index} of {bounds} lies outside of {self.array.shape}")
+            inside.append(slice(low - start, high - start))
+            outside.append(slice(low, high))
+        return tuple(inside), tuple(outside)

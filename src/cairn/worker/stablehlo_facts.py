@@ -1,0 +1,184 @@
+"""Facts about an exported program, for a judge that wants to know what was lowered before it believes a price."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from jax import export
+from jaxlib.mlir import ir
+from mosaic_facts import KernelCount, constant_fact, unread_operands  # type: ignore[import-not-found]
+from mosaic_module import DYNAMIC, Kernel, body_of, decode, new_context  # type: ignore[import-not-found]
+from mosaic_types import Unreplayable  # type: ignore[import-not-found]
+from stablehlo_flow import Flow  # type: ignore[import-not-found]
+from stablehlo_program import (  # type: ignore[import-not-found]
+    HARMLESS_CALLS,
+    KERNEL_CALL,
+    aliases,
+    call_target,
+    dot_precision,
+    operations,
+)
+
+_TALKS_TO_HOST = {f"stablehlo.{name}" for name in ("infeed", "outfeed", "send", "recv")}
+_DOTS = {"stablehlo.dot_general": "", "stablehlo.dot": "", "stablehlo.convolution": "convolution "}
+_MOST_CONSTANTS = 32
+
+
+def facts_of(exported: bytes) -> dict[str, Any]:
+    """What `cairn.judge.replay.ProgramFacts` holds, as JSON.
+
+    Raises:
+        Unreplayable: it is not a program for one TPU.
+    """
+    program = export.deserialize(bytearray(exported))
+    if program.nr_devices != 1 or tuple(program.platforms) != ("tpu",):
+        raise Unreplayable(f"a program for {program.nr_devices} devices, {', '.join(program.platforms)}")
+    with new_context(), ir.Location.unknown():
+        module = ir.Module.parse(program.mlir_module())
+        return _Reading(module, program.module_kept_var_idx, len(program.in_avals)).facts()
+
+
+class _Reading:
+    """One module and what is read from it."""
+
+    def __init__(self, module: Any, kept: Sequence[int], inputs: int) -> None:
+        self._module = module
+        self._kept = list(kept)
+        self._inputs = inputs
+        self._decoded: dict[Any, Kernel | str] = {}
+        self._constants: list[dict[str, Any]] = []
+
+    def facts(self) -> dict[str, Any]:
+        flow = Flow(self._module, self._read_operands, _is_kernel)
+        origins = flow.of_main()
+        output_inputs = [self._inputs_in(origin) for origin in origins]
+        alive = {key[1] for origin in origins for key in origin if isinstance(key, tuple)}
+        everywhere = list(operations(self._module.operation))
+        calls = Counter(call_target(op) for op in everywhere if op.name == "stablehlo.custom_call")
+        del calls[KERNEL_CALL]
+        talking = sorted({op.name for op in everywhere if op.name in _TALKS_TO_HOST})
+        talking += sorted({f"{op.name} on the host" for op in everywhere if _is_for_host(op)})
+        kernels = [self._kernel(op) for op in everywhere if _is_kernel(op)]
+        return {
+            "inputs": self._inputs,
+            "kernels": kernels,
+            "live_kernels": [self._name(op) for position, op in enumerate(flow.kernels) if position in alive],
+            "custom_calls": dict(calls),
+            "unexpected_calls": sorted(set(calls) - HARMLESS_CALLS),
+            "host_callbacks": sorted(target for target in calls if "callback" in target.lower()) + talking,
+            "unused_inputs": sorted(set(range(self._inputs)).difference(*output_inputs)),
+            "output_inputs": output_inputs,
+            "donated_inputs": self._donated(),
+            "constants": self._all_constants(everywhere),
+            "dots": dict(Counter(_dot(op) for op in everywhere if op.name in _DOTS)),
+        }
+
+    def _inputs_in(self, origins: Any) -> list[int]:
+        return sorted(self._kept[key] for key in origins if isinstance(key, int))
+
+    def _decode(self, operation: Any) -> Kernel | str:
+        """The kernel, or why it cannot be read."""
+        if operation not in self._decoded:
+            try:
+                self._decoded[operation] = decode(body_of(operation))
+            except (Unreplayable, ir.MLIRError, ValueError, KeyError) as error:
+                self._decoded[operation] = f"{type(error).__name__}: {error}"[:500]
+        return self._decoded[operation]
+
+    def _read_operands(self, operation: Any) -> list[int]:
+        kernel = self._decode(operation)
+        count = len(operation.operands)
+        if isinstance(kernel, str):
+            return list(range(count))
+        unread = set(unread_operands(kernel, count)) - set(aliases(operation).values())
+        return [index for index in range(count) if index not in unread]
+
+    def _name(self, operation: Any) -> str:
+        if "kernel_name" in operation.attributes:
+            return str(ir.StringAttr(operation.attributes["kernel_name"]).value)
+        kernel = self._decode(operation)
+        return kernel if isinstance(kernel, str) else kernel.name
+
+    def _kernel(self, operation: Any) -> dict[str, Any]:
+        kernel = self._decode(operation)
+        made: dict[str, Any] = {
+            "name": self._name(operation),
+            "where": _function_of(operation),
+            "grid": [],
+            "operands": [_short(operand.type) for operand in operation.operands],
+            "results": [_short(result.type) for result in operation.results],
+            "operations": {},
+            "matmuls": [],
+            "flops_exact": False,
+            "unread_operands": [],
+            "aliases": {str(output): operand for output, operand in aliases(operation).items()},
+            "unknown_operations": [],
+            "unreadable": kernel if isinstance(kernel, str) else "",
+        }
+        if isinstance(kernel, str):
+            return made
+        counted = KernelCount(kernel)
+        self._constants += counted.constants
+        return made | {
+            "grid": [-1 if extent == DYNAMIC else extent for extent in kernel.grid],
+            "operations": dict(counted.operations),
+            "matmuls": [
+                {"lhs": lhs, "rhs": rhs, "precision": precision, "count": count, "flops": flops}
+                for (lhs, rhs, precision), (count, flops) in counted.matmuls.items()
+            ],
+            "flops_exact": counted.exact,
+            "unread_operands": unread_operands(kernel, len(operation.operands)),
+            "unknown_operations": counted.unknown,
+        }
+
+    def _all_constants(self, everywhere: list[Any]) -> list[dict[str, Any]]:
+        outside = [
+            constant_fact(operation, _function_of(operation))
+            for operation in everywhere
+            if operation.name == "stablehlo.constant"
+        ]
+        found = self._constants + [fact for fact in outside if fact is not None]
+        return sorted(found, key=lambda fact: -fact["bytes"])[:_MOST_CONSTANTS]
+
+    def _donated(self) -> list[int]:
+        """Inputs that `main` marks as its to overwrite."""
+        main = next(view.operation for view in self._module.body if _symbol(view.operation) == "main")
+        if "arg_attrs" not in main.attributes:
+            return []
+        marks = [str(attribute) for attribute in ir.ArrayAttr(main.attributes["arg_attrs"])]
+        return [
+            self._kept[index]
+            for index, mark in enumerate(marks)
+            if "aliasing_output" in mark or "buffer_donor" in mark
+        ]
+
+
+def _is_kernel(operation: Any) -> bool:
+    return bool(operation.name == "stablehlo.custom_call" and call_target(operation) == KERNEL_CALL)
+
+
+def _is_for_host(operation: Any) -> bool:
+    """Marked to be computed by the host's processor, where no price is asked."""
+    name = "mhlo.frontend_attributes"
+    return name in operation.attributes and "_xla_compute_type" in str(operation.attributes[name])
+
+
+def _symbol(operation: Any) -> str:
+    return str(ir.StringAttr(operation.attributes["sym_name"]).value) if "sym_name" in operation.attributes else ""
+
+
+def _function_of(operation: Any) -> str:
+    parent = operation.parent
+    while parent is not None and parent.operation.name != "func.func":
+        parent = parent.operation.parent
+    return "" if parent is None else _symbol(parent.operation)
+
+
+def _short(type_: Any) -> str:
+    tensor = ir.RankedTensorType(type_)
+    return f"{tensor.element_type}[{','.join(map(str, tensor.shape))}]"
+
+
+def _dot(operation: Any) -> str:
+    sides = [str(ir.RankedTensorType(operand.type).element_type) for operand in operation.operands]
+    return f"{_DOTS[operation.name]}{' x '.join(sides)} {dot_precision(operation)}"

@@ -1,0 +1,215 @@
+"""An exported program on the CPU: XLA runs what is round the kernels, NumPy the kernels themselves.
+
+Every `tpu_custom_call` becomes a call back into this process that runs the decoded Mosaic module; loops, branches
+and functions round them stay XLA's. Before anything runs, every operation is looked at: a custom call that is not
+on the list would hand an address of the author's choosing to native code, and is refused.
+
+A float32 dot at default precision is one bfloat16 pass on the chip; its operands are rounded here too. `HIGH` and
+`HIGHEST` stay float32.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax import export
+from jax._src import compiler, xla_bridge
+from jaxlib import xla_client
+from jaxlib.mlir import ir
+from mosaic_module import body_of, decode, new_context  # type: ignore[import-not-found]
+from mosaic_run import KernelProgram  # type: ignore[import-not-found]
+from mosaic_types import OutOfBounds, Stuck, Unreplayable  # type: ignore[import-not-found]
+
+KERNEL_CALL = "tpu_custom_call"
+HARMLESS_CALLS = {"Sharding", "mhlo.topk", "mhlo.erf", "mhlo.tan", "mhlo.asin", "mhlo.acos", "mhlo.atanh"}
+_REFUSED = {
+    f"stablehlo.{name}"
+    for name in (
+        *("infeed", "outfeed", "send", "recv", "create_token", "after_all", "async_start", "async_done"),
+        *(
+            "all_gather",
+            "all_reduce",
+            "all_to_all",
+            "collective_broadcast",
+            "collective_permute",
+            "reduce_scatter",
+        ),
+        *("partition_id", "replica_id", "composite", "rng", "rng_bit_generator"),
+    )
+}
+_DOTS = {"stablehlo.dot_general", "stablehlo.dot", "stablehlo.convolution"}
+_KERNEL_ERRORS = (Unreplayable, OutOfBounds, Stuck, AssertionError, ValueError, IndexError, TypeError, KeyError)
+
+
+class ReplayProgram:
+    """A program ready to run; building it decodes the kernels and compiles the rest for the CPU."""
+
+    def __init__(self, exported: bytes) -> None:
+        self._exported = export.deserialize(bytearray(exported))
+        check_form(self._exported)
+        self._failure: Exception | None = None
+        self._callbacks: list[Callable[..., Any]] = []
+        with new_context(), ir.Location.unknown():
+            module = ir.Module.parse(self._exported.mlir_module())
+            for operation in list(operations(module.operation)):
+                self._prepare(operation)
+            self._executable = _compile(module, self._callbacks)
+
+    def run(self, inputs: Sequence[Any]) -> list[Any]:
+        """Outputs for inputs of exactly the exported shapes and types.
+
+        Raises:
+            Unreplayable: the program cannot be followed.
+            ValueError: the inputs are not the program's.
+        """
+        wanted = [(tuple(aval.shape), np.dtype(aval.dtype)) for aval in self._exported.in_avals]
+        if wanted != [(array.shape, array.dtype) for array in inputs]:
+            raise ValueError(f"the program takes {wanted}")
+        device = jax.devices("cpu")[0]
+        kept = [jax.device_put(inputs[index], device) for index in self._exported.module_kept_var_idx]
+        self._failure = None
+        try:
+            outputs = [np.asarray(output) for output in self._executable.execute(kept)]
+        except jax.errors.JaxRuntimeError:
+            if self._failure is not None:
+                raise self._failure from None
+            raise
+        return outputs
+
+    def _prepare(self, operation: Any) -> None:
+        if operation.name in _REFUSED:
+            raise Unreplayable(operation.name)
+        if operation.name in _DOTS:
+            round_operands(operation)
+        if operation.name == "stablehlo.custom_call":
+            target = call_target(operation)
+            if target == KERNEL_CALL:
+                self._call_back(operation)
+            elif target not in HARMLESS_CALLS:
+                raise Unreplayable(f"custom call {target}")
+
+    def _call_back(self, operation: Any) -> None:
+        """Replace a kernel's custom call by a call of this process."""
+        kernel = decode(body_of(operation))
+        inputs = len(operation.operands) - kernel.dynamic_bounds - kernel.prefetched
+        program = KernelProgram(kernel, inputs, aliases(operation))
+        types = [ir.RankedTensorType(result.type) for result in operation.results]
+        program.output_shapes = [tuple(type_.shape) for type_ in types]
+        self._callbacks.append(self._guarded(program, [_boundary_dtype(type_.element_type) for type_ in types]))
+        attributes = {
+            "call_target_name": ir.StringAttr.get("xla_ffi_python_cpu_callback"),
+            "has_side_effect": ir.BoolAttr.get(False),
+            "api_version": ir.IntegerAttr.get(ir.IntegerType.get_signless(32), 4),
+            "backend_config": ir.DictAttr.get(
+                {"index": ir.IntegerAttr.get(ir.IntegerType.get_unsigned(64), len(self._callbacks) - 1)}
+            ),
+        }
+        for name in ("operand_layouts", "result_layouts"):
+            if name in operation.attributes:
+                attributes[name] = operation.attributes[name]
+        call = ir.Operation.create(
+            "stablehlo.custom_call",
+            results=[result.type for result in operation.results],
+            operands=list(operation.operands),
+            attributes=attributes,
+            ip=ir.InsertionPoint(operation),
+        )
+        for old, new in zip(operation.results, call.results, strict=True):
+            old.replace_all_uses_with(new)
+        operation.erase()
+
+    def _guarded(self, program: KernelProgram, dtypes: list[Any]) -> Callable[..., Any]:
+        """Keep a kernel's own error, which XLA would turn into text."""
+
+        def call(*operands: Any) -> tuple[Any, ...]:
+            try:
+                results = program(*[np.asarray(operand) for operand in operands])
+            except _KERNEL_ERRORS as error:
+                self._failure = error
+                raise
+            return tuple(_as_result(array, dtype) for array, dtype in zip(results, dtypes, strict=True))
+
+        return call
+
+
+def check_form(exported: Any) -> None:
+    """Refuse what needs more than one device, more than one platform, or an order of effects."""
+    if exported.nr_devices != 1 or tuple(exported.platforms) != ("tpu",):
+        raise Unreplayable(f"a program for {exported.nr_devices} devices, {', '.join(exported.platforms)}")
+    if exported.ordered_effects or exported.unordered_effects:
+        raise Unreplayable("a program with effects")
+
+
+def operations(operation: Any) -> Iterator[Any]:
+    """Every operation inside, outermost first."""
+    for region in operation.regions:
+        for block in region:
+            for view in block:
+                yield view.operation
+                yield from operations(view.operation)
+
+
+def call_target(operation: Any) -> str:
+    return str(ir.StringAttr(operation.attributes["call_target_name"]).value)
+
+
+def aliases(operation: Any) -> dict[int, int]:
+    """From an output's index to the operand whose memory it takes over."""
+    if "output_operand_aliases" not in operation.attributes:
+        return {}
+    text = str(operation.attributes["output_operand_aliases"])
+    pairs = re.findall(r"output_tuple_indices = \[(\d*)\],\s*operand_index = (\d+)", text)
+    return {int(output or 0): int(operand) for output, operand in pairs}
+
+
+def dot_precision(operation: Any) -> str:
+    """`DEFAULT`, `HIGH` or `HIGHEST`; the lower one where the operands differ."""
+    if "precision_config" not in operation.attributes:
+        return "DEFAULT"
+    named = re.findall(r"HIGHEST|HIGH|DEFAULT", str(operation.attributes["precision_config"]))
+    return min(named, key=["DEFAULT", "HIGH", "HIGHEST"].index) if named else "DEFAULT"
+
+
+def round_operands(operation: Any) -> None:
+    """Put the rounding of the matrix unit before a float32 dot at default precision."""
+    if dot_precision(operation) != "DEFAULT":
+        return
+    i32 = ir.IntegerType.get_signless(32)
+    for index, operand in enumerate(operation.operands):
+        if str(ir.RankedTensorType(operand.type).element_type) != "f32":
+            continue
+        rounded = ir.Operation.create(
+            "stablehlo.reduce_precision",
+            results=[operand.type],
+            operands=[operand],
+            attributes={"exponent_bits": ir.IntegerAttr.get(i32, 8), "mantissa_bits": ir.IntegerAttr.get(i32, 7)},
+            ip=ir.InsertionPoint(operation),
+        )
+        operation.operands[index] = rounded.result
+
+
+def _compile(module: Any, callbacks: list[Callable[..., Any]]) -> Any:
+    devices = xla_client.DeviceList(tuple(jax.devices("cpu")[:1]))
+    options = compiler.get_compile_options(num_replicas=1, num_partitions=1)
+    backend = xla_bridge.get_backend("cpu")
+    return compiler.backend_compile_and_load(backend, module, devices, options, callbacks)
+
+
+_BOUNDARY = {"i1": "bool", "ui8": "uint8", "ui16": "uint16", "ui32": "uint32", "bf16": "bfloat16"}
+_PLAIN = {"i8": "int8", "i16": "int16", "i32": "int32", "f16": "float16", "f32": "float32"}
+_SMALL = {"f8E4M3FN": "float8_e4m3fn", "f8E5M2": "float8_e5m2"}
+
+
+def _boundary_dtype(element: Any) -> Any:
+    name = {**_BOUNDARY, **_PLAIN, **_SMALL}.get(str(element))
+    if name is None:
+        raise Unreplayable(f"a kernel's result of {element}")
+    return np.dtype(name)
+
+
+def _as_result(array: Any, dtype: Any) -> Any:
+    if array.dtype == dtype:
+        return array
+    return array != 0 if dtype == np.bool_ else array.view(dtype)

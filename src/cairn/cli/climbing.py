@@ -57,7 +57,7 @@ def run_climb(folder: Path, registry_path: Path | None, options: Mapping[str, An
     with _locked(spec.folder):
         climb = Climb(
             spec,
-            _agent(registry, options),
+            _agent(registry, options, spec.folder / "tmp"),
             on_event=lambda event: tell(event, say),
             open_judge=functools.partial(
                 Judge,
@@ -129,15 +129,19 @@ def _spec(problem: Problem, registry: Registry, options: Mapping[str, Any]) -> C
     )
 
 
-def _agent(registry: Registry, options: Mapping[str, Any]) -> Agent:
+def _agent(registry: Registry, options: Mapping[str, Any], temporary: Path) -> Agent:
     if options["agent_name"] == "tuner":
         return TunerAgent()
     settings = registry.climb
+    temporary.mkdir(parents=True, exist_ok=True)
     return CodexAgent(
         binary=options["agent_binary"] or "codex",
         model=options["model"] or settings.codex_model,
         reasoning_effort=settings.codex_reasoning_effort,
         sandbox=settings.codex_sandbox,
+        # a temporary folder of the climb's own: the system's is shared with the judge and everybody else
+        environment={"TMPDIR": str(temporary)},
+        extra_config=["sandbox_workspace_write.exclude_slash_tmp=true"],
     )
 
 

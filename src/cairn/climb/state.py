@@ -6,7 +6,6 @@ from typing import Any
 
 from cairn.climb.ledger import Event
 
-
 # fields of an attempt that an event sets; they have the same names in the ledger
 _EVENT_FIELDS = {
     "edited": ("status", "failure", "hypothesis", "blob", "tampered", "tunables"),

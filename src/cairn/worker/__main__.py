@@ -14,8 +14,7 @@ import sys
 import traceback
 from typing import Any, BinaryIO
 
-import confine  # type: ignore[import-not-found]  # this folder is sys.path[0]
-import wire  # type: ignore[import-not-found]
+import wire  # type: ignore[import-not-found]  # this folder is sys.path[0]
 
 _ROLES = {"candidate", "oracle", "compiler", "replay", "timer"}
 _MAX_REQUEST_BYTES = 8 * 1024**3
@@ -39,6 +38,8 @@ def greet(requests: BinaryIO, replies: BinaryIO) -> bool:
 
     It happens before any package or variant is loaded, so the answer can only be this code's own.
     """
+    import confine  # type: ignore[import-not-found]  # the other roles need not wait for it
+
     try:
         header, _ = wire.read_frame(requests, 0)
     except EOFError:

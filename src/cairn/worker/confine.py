@@ -24,7 +24,7 @@ import linux  # type: ignore[import-not-found]
 
 BOTH, LANDLOCK, NAMESPACES, PROCESS = "namespaces+landlock", "landlock", "namespaces", "process"
 _ON = "on"
-_PACKAGES = ("jax", "jaxlib", "numpy", "ml_dtypes", "scipy", "opt_einsum")
+_PACKAGES = ("jax", "jaxlib", "numpy", "ml_dtypes", "scipy", "opt_einsum", "flatbuffers")
 _SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"),
     *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/ld.so.preload", "/etc/alternatives"),
@@ -92,6 +92,7 @@ def _readable() -> list[str]:
     places = [*_SYSTEM, str(Path(__file__).parent), *_mapped_folders()]
     for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:
         places += [f"{prefix}/{part}" for part in ("bin", "lib", "lib64", "pyvenv.cfg")]
+    places += [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     for package in _PACKAGES:  # where each is found, also when it is installed from a folder of its source
         spec = importlib.util.find_spec(package)
         places += list(spec.submodule_search_locations or ()) if spec else []

@@ -30,6 +30,7 @@ LEVELS: dict[str, int] = {
     "lab": 3,
     "execution": 3,
     "agents": 3,
+    "rounds": 3,
     "judge": 4,
     "climb": 5,
     "retro": 5,

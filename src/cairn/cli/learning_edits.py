@@ -7,12 +7,10 @@ import click
 
 from cairn.cli.learning_file import (
     date_option,
-    day,
     learnings_path,
     line_option,
     pairs_of,
     project_options,
-    read_entries,
     used_elsewhere,
     write,
 )
@@ -27,6 +25,7 @@ from cairn.learnings.edit import add as added
 from cairn.learnings.evidence import CONFIDENCES, evidence_fields
 from cairn.learnings.history import ids_in_history
 from cairn.learnings.identity import KINDS
+from cairn.learnings.incoming import day, read_entries
 from cairn.learnings.merge import merge as merged
 from cairn.learnings.merge_driver import install_driver
 from cairn.learnings.parse import read_text

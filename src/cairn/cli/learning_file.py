@@ -1,17 +1,15 @@
-"""What the learnings commands share: where the file is, how an entry becomes a row, how entries come in as JSON."""
+"""What the learnings commands share: where the file is, how an entry becomes a row, how a change is shown."""
 
-import datetime
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
-import msgspec
 
 from cairn.cli.output import F, emit, json_option, registry_option, root_option, say
-from cairn.errors import BadInput, UsageError
-from cairn.learnings.edit import Edit, NewEntry
-from cairn.learnings.evidence import Evidence, evidence_fields, evidence_of
+from cairn.errors import UsageError
+from cairn.learnings.edit import Edit
+from cairn.learnings.evidence import Evidence, evidence_of
 from cairn.learnings.history import ids_in_history
 from cairn.learnings.identity import KINDS, EntryId
 from cairn.learnings.model import Document, Entry
@@ -81,59 +79,6 @@ def write(path: Path, change: Callable[[str], Edit], *, dry_run: bool, as_json: 
     if edit.archived:
         data["archive"] = str(archive_path(path))
     emit(data, as_json, diff if dry_run else done.format(ids=", ".join(edit.ids), path=path))
-
-
-class EntryKeys(msgspec.Struct, forbid_unknown_fields=True):
-    """One entry as JSON: `add --from` and the plan of a round take it."""
-
-    type: str
-    title: str
-    fields: dict[str, str]
-    kernel: str | None = None
-    date: str | None = None
-    scope: dict[str, str] = {}
-    evidence: list[str] = []
-    confidence: str | None = None
-    related: dict[str, str] = {}
-
-    def entry(self, extra_evidence: tuple[str, ...] = ()) -> NewEntry:
-        """The entry to write; `related` is id to relation, `{"F003": "extends"}`."""
-        related = [(word, name) for name, word in self.related.items()]
-        claims = evidence_fields(self.scope, [*self.evidence, *extra_evidence], self.confidence, related)
-        fields = (*self.fields.items(), *claims)
-        return NewEntry(self.type, self.title, fields, self.kernel, day(self.date))
-
-
-def read_entries(source: IO[bytes]) -> list[NewEntry]:
-    """Entries of a JSON file.
-
-    Raises:
-        BadInput: it is no list of entries.
-    """
-    try:
-        read = msgspec.json.decode(source.read(), type=list[EntryKeys])
-    except msgspec.DecodeError as error:
-        raise BadInput(str(error), path=source.name, hint="see `cairn learnings add --help`") from error
-    if not read:
-        raise BadInput("no entries", path=source.name)
-    for entry in read:
-        if entry.type not in KINDS:
-            raise BadInput(f"`{entry.type}` is neither failure nor success", path=source.name, key="type")
-    return [each.entry() for each in read]
-
-
-def day(value: str | None) -> str:
-    """A date as it is written; today when there is none.
-
-    Raises:
-        UsageError: it is no date.
-    """
-    if value is None:
-        return datetime.date.today().isoformat()
-    try:
-        return datetime.date.fromisoformat(value).isoformat()
-    except ValueError:
-        raise UsageError(f"`{value}` is not a date", hint="write it as YYYY-MM-DD") from None
 
 
 def pairs_of(values: tuple[str, ...], option: str) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ COMMANDS = {
     "doctor": "Say what works on this machine, and how to get the rest.",
     "judge": "Judge one variant: correctness, compilation, predicted cost, physics.",
     "learnings": "Read and extend AGENT.md, the numbered learnings.",
+    "round": "Digest a batch round, keep its lineages, record what it taught.",
     "retro": "Gather what a retrospective needs.",
 }
 

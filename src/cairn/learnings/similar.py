@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from cairn.learnings.model import Entry
 from cairn.learnings.signature import normalise, signature
 
+_TELLING = 25  # characters below which a quotation could be anything
 LEAST = 60.0  # of 100; below it a candidate is noise in the files we measured
 _TEXTS = ("symptom", "optimization", "what", "root cause")
 _WORD = re.compile(r"[a-z_][a-z_0-9]{2,}")
@@ -85,10 +86,11 @@ def _alike(one: str, other: str) -> float:
 
 
 def _error_score(fault: str, text: str) -> float:
-    """100 when the entry quotes the message, whatever its numbers."""
+    """100 when the entry quotes the message or a telling part of it, whatever its numbers."""
     from rapidfuzz import fuzz
 
-    quoted = float(fuzz.partial_ratio(fault, text)) if len(text) > len(fault) else float(fuzz.ratio(fault, text))
+    telling = min(len(fault), len(text)) >= _TELLING
+    quoted = float(fuzz.partial_ratio(fault, text)) if telling else float(fuzz.ratio(fault, text))
     return quoted if quoted >= 60 else 0.6 * quoted
 
 

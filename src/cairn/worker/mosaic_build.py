@@ -168,11 +168,11 @@ class Builder:
 
     def _step(self, operation: Any) -> tuple[Any, ...] | None:
         name, tables = operation.name, self._tables
-        if name not in tables.effects and not any(_is_read(result) for result in operation.results):
-            return None
         make = tables.effects.get(name) or tables.pure.get(name) or tables.reads.get(name)
         if make is None:
             raise Unreplayable(name)
+        if name not in tables.effects and not any(_is_read(result) for result in operation.results):
+            return None
         operands = [self._use(operand) for operand in operation.operands]
         if name in tables.pure and self.known.issuperset(operands):
             self._fold(operation, make, operands)

@@ -93,12 +93,21 @@ def _turns(operation: Any) -> tuple[int, bool]:
     return len(range(low, high, step)), True
 
 
+_FOLDED = {"arith.addi": int.__add__, "arith.subi": int.__sub__, "arith.muli": int.__mul__}
+
+
 def _constant(value: Any) -> int | None:
+    """The integer that a value always is, as far as the text says without running it."""
     owner = value.owner
     name = getattr(owner, "name", "")
-    if name != "arith.constant":
-        return None
-    return int(ir.IntegerAttr(owner.attributes["value"]).value)
+    if name == "arith.constant":
+        return int(ir.IntegerAttr(owner.attributes["value"]).value)
+    if name == "arith.index_cast":
+        return _constant(owner.operands[0])
+    if name in _FOLDED:
+        left, right = _constant(owner.operands[0]), _constant(owner.operands[1])
+        return None if left is None or right is None else _FOLDED[name](left, right)
+    return None
 
 
 def unread_operands(kernel: Kernel, operands: int) -> list[int]:

@@ -31,8 +31,8 @@ class KernelProgram:
         self._aliases = aliases
         self._lock = threading.Lock()
         self._bounds: Index = ()
-        pure = {**PURE, "tpu.iteration_bound": self._make_bound}
-        self._builder = Builder(Tables(pure, READS, EFFECTS))
+        reads = {**READS, "tpu.iteration_bound": self._make_bound}
+        self._builder = Builder(Tables(PURE, reads, EFFECTS))
         with np.errstate(all="ignore"):
             self._body = self._builder.function(kernel.function)
             self._transforms = [self._transform(window) for window in kernel.windows]
@@ -45,9 +45,7 @@ class KernelProgram:
 
     def _make_bound(self, node: Node) -> Callable[..., Any]:
         dimension = node.number("dim")
-        if self.kernel.grid[dimension] == DYNAMIC:
-            raise node.unreplayable("of a dimension that an operand sets")
-        return lambda: np.int32(self.kernel.grid[dimension])
+        return lambda: np.int32(self._bounds[dimension])
 
     def __call__(self, *operands: Any) -> tuple[Any, ...]:
         """Run on arrays of the operands' exact types; give the results."""

@@ -22,6 +22,8 @@ from mosaic_module import body_of, decode, new_context  # type: ignore[import-no
 from mosaic_run import KernelProgram  # type: ignore[import-not-found]
 from mosaic_types import OutOfBounds, Stuck, Unreplayable  # type: ignore[import-not-found]
 
+jax.config.update("jax_enable_x64", True)  # inputs keep the types that the program was lowered with
+
 KERNEL_CALL = "tpu_custom_call"
 HARMLESS_CALLS = {"Sharding", "mhlo.topk", "mhlo.erf", "mhlo.tan", "mhlo.asin", "mhlo.acos", "mhlo.atanh"}
 _REFUSED = {
@@ -194,7 +196,10 @@ def _compile(module: Any, callbacks: list[Callable[..., Any]]) -> Any:
     devices = xla_client.DeviceList(tuple(jax.devices("cpu")[:1]))
     options = compiler.get_compile_options(num_replicas=1, num_partitions=1)
     backend = xla_bridge.get_backend("cpu")
-    return compiler.backend_compile_and_load(backend, module, devices, options, callbacks)
+    try:
+        return compiler.backend_compile_and_load(backend, module, devices, options, callbacks)
+    except jax.errors.JaxRuntimeError as error:
+        raise Unreplayable(f"XLA for the CPU refuses it: {str(error)[:500]}") from error
 
 
 _BOUNDARY = {"i1": "bool", "ui8": "uint8", "ui16": "uint16", "ui32": "uint32", "bf16": "bfloat16"}

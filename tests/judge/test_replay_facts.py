@@ -1,0 +1,119 @@
+"""What `inspect` tells about a lowered program."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.experimental import pallas as pl
+
+from cairn.judge.protocol import JudgeLimits
+from cairn.judge.replay import Replayer
+from judge.lowered import BF16, KERNELS, block_call, load, lower, normal, replayed
+
+F32 = np.float32
+X = normal(16, 128)
+
+
+@pytest.fixture(scope="module")
+def replayer() -> Iterator[Replayer]:
+    with Replayer(Path(sys.executable), JudgeLimits()) as one:
+        yield one
+
+
+def doubling(x, out):
+    out[...] = x[...] * 2
+
+
+def test_inspect_counts_a_real_kernel(replayer: Replayer) -> None:
+    folder = KERNELS / "matmul"
+    shape = {"M": 512, "N": 1024, "K": 256}
+    module = load(folder / "variants" / "pallas_tiled.py")
+    inputs = load(folder / "reference.py").make_inputs(0, shape)
+    facts = replayer.inspect(lower(lambda *x: module.run(*x, config=module.Config()), *inputs))
+    (kernel,) = facts.kernels
+    assert kernel.name == "matmul_tiled"
+    assert kernel.grid == (2, 4, 1)
+    assert kernel.flops == 2 * 512 * 1024 * 256
+    assert kernel.flops_exact
+    assert kernel.replayable
+    assert kernel.operands == ("bf16[512,256]", "bf16[256,1024]")
+    assert facts.live_kernels == ("matmul_tiled",)
+    assert facts.unused_inputs == facts.constant_outputs == facts.donated_inputs == facts.constants == ()
+
+
+def test_batched_products_in_loops_are_counted_and_branches_are_not_exact(replayer: Replayer) -> None:
+    def kernel(a, b, out):
+        def body(_, total):
+            return total + jnp.einsum("bij,bjk->bik", a[...], b[...], preferred_element_type=F32)
+
+        out[...] = jax.lax.fori_loop(0, 5, body, jnp.zeros(out.shape, F32))
+
+    def maybe(a, b, out):
+        @pl.when(pl.program_id(0) == 0)
+        def _():
+            kernel(a, b, out)
+
+    a, b = normal(3, 16, 128, dtype=BF16), normal(3, 128, 128, dtype=BF16)
+    for body, is_exact in ((kernel, True), (maybe, False)):
+        program = lower(block_call(body, ((3, 16, 128), F32), grid=(2,)), a, b)
+        (found,) = replayer.inspect(program).kernels
+        assert found.flops == 2 * 5 * 2 * 3 * 16 * 128 * 128
+        assert found.flops_exact is is_exact
+
+
+def test_unused_inputs_and_constant_outputs_are_reported(replayer: Replayer) -> None:
+    facts = replayer.inspect(lower(lambda x, y, z: (x + 1, jnp.full((4,), 3.0)), X, X, X))
+    assert facts.inputs == 3
+    assert facts.unused_inputs == (1, 2)
+    assert facts.output_inputs == ((0,), ())
+    assert facts.constant_outputs == (1,)
+
+
+def test_an_operand_that_the_kernel_ignores_is_reported(replayer: Replayer) -> None:
+    def ignores(x, y, out):
+        y[...] = x[...]
+        out[...] = x[...] * 2
+
+    facts = replayer.inspect(lower(block_call(ignores, ((16, 128), F32)), X, X))
+    assert facts.kernels[0].unread_operands == (1,)
+    assert facts.unused_inputs == (1,)
+
+
+def test_a_dead_kernel_is_not_alive(replayer: Replayer) -> None:
+    call = block_call(doubling, ((16, 128), F32), name="beside")
+    facts = replayer.inspect(lower(lambda x: x * 2 + jnp.minimum(call(x)[0, 0], 0) * 0, X))
+    assert facts.live_kernels == ("beside",)  # its product with zero is for probes to find
+    facts = replayer.inspect(lower(lambda x: jax.lax.optimization_barrier((x * 2, call(x)))[0], X))
+    assert [kernel.name for kernel in facts.kernels] == ["beside"]
+
+
+def test_constants_that_hold_an_answer_are_reported(replayer: Replayer) -> None:
+    answer = normal(64, 128, seed=9)
+    facts = replayer.inspect(lower(lambda x: x * 0 + answer, X[:1]))
+    assert facts.constant_bytes == answer.nbytes
+    assert facts.constants[0].where == "main"
+    assert "64x128xf32" in facts.constants[0].type
+
+
+def test_dependence_goes_through_loops_and_functions(replayer: Replayer) -> None:
+    @jax.jit
+    def inner(x, y):
+        return x * 2, y
+
+    def function(x, y, z):
+        first, second = inner(x, y)
+        return jax.lax.while_loop(lambda c: c[0][0, 0] < 9, lambda c: (c[0] + 1, c[1] * 2), (first, second))[1], z
+
+    facts = replayer.inspect(lower(function, X, X, X))
+    assert facts.output_inputs == ((0, 1), (2,))
+
+
+def test_aliases_and_donations_are_reported(replayer: Replayer) -> None:
+    call = block_call(doubling, ((16, 128), F32), input_output_aliases={0: 0})
+    facts = replayer.inspect(lower(call, X))
+    assert facts.kernels[0].aliases == {0: 0}
+    np.testing.assert_array_equal(replayed(replayer, lower(call, X), X)[0], X * 2)

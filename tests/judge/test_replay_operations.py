@@ -1,0 +1,457 @@
+"""Every family of operations that the replay knows, in small kernels against NumPy."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import tpu as pltpu
+
+from cairn.judge.protocol import JudgeLimits
+from cairn.judge.replay import Replayer, ReplayFault
+from judge.lowered import BF16, block_call, lower, normal, relative_error, replayed
+
+CHIP = "TPU v5p"
+F32, I32 = np.float32, np.int32
+X, Y = normal(16, 128), normal(16, 128, seed=1)
+POSITIVE = np.abs(X) + np.float32(0.1)
+WHOLE = np.random.default_rng(2).integers(-(2**31), 2**31, (16, 128)).astype(I32)
+OTHER = np.random.default_rng(3).integers(-1000, 1000, (16, 128)).astype(I32) | 1
+SHIFT = np.random.default_rng(4).integers(0, 32, (16, 128)).astype(I32)
+A, B = normal(128, 256, dtype=BF16), normal(256, 128, dtype=BF16, seed=1)
+
+
+@pytest.fixture(scope="module")
+def replayer() -> Iterator[Replayer]:
+    with Replayer(Path(sys.executable), JudgeLimits()) as one:
+        yield one
+
+
+@dataclass(frozen=True)
+class Case:
+    """A function of values inside a kernel, and the same in NumPy; `tolerance` 0 asks for equal bits."""
+
+    name: str
+    inside: Callable
+    outside: Callable
+    inputs: tuple[np.ndarray, ...]
+    tolerance: float = 0.0
+
+
+def elementwise(name: str, inside: Callable, outside: Callable | None = None, *inputs: np.ndarray) -> Case:
+    return Case(name, inside, outside or getattr(np, name), inputs or (X,), 2e-6)
+
+
+def exact(name: str, inside: Callable, outside: Callable, *inputs: np.ndarray) -> Case:
+    return Case(name, inside, outside, inputs, 0.0)
+
+
+def wide(x: np.ndarray) -> np.ndarray:
+    return x.astype(np.float64)
+
+
+def rounded(x: np.ndarray) -> np.ndarray:
+    return x.astype(BF16).astype(np.float64)
+
+
+def u32(x: np.ndarray) -> np.ndarray:
+    return x.view(np.uint32)
+
+
+def inside_u32(call: Callable) -> Callable:
+    def on_unsigned(*values):
+        made = call(*[lax.bitcast_convert_type(value, jnp.uint32) for value in values])
+        return lax.bitcast_convert_type(made, jnp.int32) if made.dtype == jnp.uint32 else made.astype(jnp.int32)
+
+    return on_unsigned
+
+
+TABLE = [
+    elementwise("exp", jnp.exp),
+    elementwise("exp2", jnp.exp2),
+    elementwise("log", jnp.log, np.log, POSITIVE),
+    elementwise("log1p", jnp.log1p, np.log1p, POSITIVE),
+    elementwise("tanh", jnp.tanh),
+    elementwise("sqrt", jnp.sqrt, np.sqrt, POSITIVE),
+    elementwise("rsqrt", lax.rsqrt, lambda x: wide(x) ** -0.5, POSITIVE),
+    elementwise("sin", jnp.sin),
+    elementwise("cos", jnp.cos),
+    elementwise("floor", jnp.floor),
+    elementwise("ceil", jnp.ceil),
+    elementwise("round half to even", jnp.round, np.rint, X * 4),
+    elementwise("abs", jnp.abs),
+    elementwise("logistic", jax.nn.sigmoid, lambda x: 1 / (1 + np.exp(-wide(x)))),
+    elementwise("divide", lambda x, y: x / y, None, X, POSITIVE),
+    elementwise("remainder", lax.rem, np.fmod, X, POSITIVE),
+    elementwise("power", lambda x, y: x**y, np.power, POSITIVE, X),
+    elementwise("maximum", jnp.maximum, np.maximum, X, Y),
+    elementwise("minimum", jnp.minimum, np.minimum, X, Y),
+    elementwise("sign", jnp.sign),
+    elementwise("reciprocal", lambda x: pl.reciprocal(x), lambda x: 1 / wide(x), POSITIVE),
+    Case(
+        "approximate reciprocal", lambda x: pl.reciprocal(x, approx=True), lambda x: 1 / wide(x), (POSITIVE,), 1e-2
+    ),
+    exact("where", lambda x, y: jnp.where(x > y, x, y), np.maximum, X, Y),
+    exact(
+        "isnan", lambda x: jnp.isnan(x / jnp.abs(jnp.trunc(x))).astype(jnp.int32), lambda x: x != x, X[:8] * 0 + 1
+    ),
+    exact("bf16 sum is rounded", jnp.add, np.add, X.astype(BF16), Y.astype(BF16)),
+    exact("bf16 product is rounded", jnp.multiply, np.multiply, X.astype(BF16), Y.astype(BF16)),
+    exact("to bf16, ties to even", lambda x: x.astype(BF16), lambda x: x.astype(BF16), X),
+    exact("from bf16", lambda x: x.astype(F32), lambda x: x.astype(F32), X.astype(BF16)),
+    exact("to integer", lambda x: (x * 10).astype(I32), lambda x: (x * F32(10)).astype(I32), X),
+    exact("from integer", lambda x: x.astype(F32), lambda x: x.astype(F32), WHOLE),
+    exact("wraps around in a sum", jnp.add, np.add, WHOLE, WHOLE),
+    exact("wraps around in a product", jnp.multiply, np.multiply, WHOLE, OTHER),
+    exact("division towards zero", lax.div, lambda a, b: (a / b.astype(np.float64)).astype(I32), WHOLE, OTHER),
+    exact("remainder of integers", lax.rem, np.fmod, WHOLE, OTHER),
+    exact("shift left", lax.shift_left, np.left_shift, WHOLE, SHIFT),
+    exact("shift right, with sign", lax.shift_right_arithmetic, np.right_shift, WHOLE, SHIFT),
+    exact(
+        "shift right, no sign", lax.shift_right_logical, lambda a, b: (u32(a) >> u32(b)).view(I32), WHOLE, SHIFT
+    ),
+    exact("bitwise", lambda a, b: (a & b) ^ (a | ~b), lambda a, b: (a & b) ^ (a | ~b), WHOLE, OTHER),
+    exact("unsigned less", inside_u32(lax.lt), lambda a, b: (u32(a) < u32(b)).astype(I32), WHOLE, OTHER),
+    exact(
+        "unsigned maximum", inside_u32(lax.max), lambda a, b: np.maximum(u32(a), u32(b)).view(I32), WHOLE, OTHER
+    ),
+    exact("bits counted", lax.population_count, lambda a: np.bitwise_count(u32(a)).astype(I32), WHOLE),
+    exact("leading zeros", lax.clz, lambda a: (32 - np.frexp(wide(u32(a)))[1]).astype(I32), WHOLE),
+    exact("same bits", lambda x: lax.bitcast_convert_type(x, jnp.int32), lambda x: x.view(I32), X),
+    exact(
+        "iota",
+        lambda x: x + lax.broadcasted_iota(I32, (16, 128), 0) * 1000 + lax.broadcasted_iota(I32, (16, 128), 1),
+        lambda x: x + np.arange(16, dtype=I32)[:, None] * 1000 + np.arange(128, dtype=I32),
+        OTHER,
+    ),
+    exact("broadcast a row", lambda x: x + x[3:4], lambda x: x + x[3:4], X),
+    exact("broadcast a column", lambda x: x + x[:, 5:6], lambda x: x + x[:, 5:6], X),
+    exact("transpose", lambda x: x.T, lambda x: x.T.copy(), normal(128, 128)),
+    exact("reshape", lambda x: x.reshape(2, 8, 128), lambda x: x.reshape(2, 8, 128), X),
+    exact("concatenate rows", lambda x, y: jnp.concatenate([x, y]), lambda x, y: np.concatenate([x, y]), X, Y),
+    exact(
+        "concatenate lanes", lambda x, y: jnp.concatenate([x, y], 1), lambda x, y: np.concatenate([x, y], 1), X, Y
+    ),
+    exact("slice", lambda x: x[3:11, :], lambda x: x[3:11, :], X),
+    exact("roll", lambda x: pltpu.roll(x, 3, 0), lambda x: np.roll(x, 3, 0), X),
+    exact("roll lanes", lambda x: pltpu.roll(x, 5, 1), lambda x: np.roll(x, 5, 1), X),
+    exact(
+        "roll with a stride",
+        lambda x: pltpu.roll(x, 2, 1, stride=1, stride_axis=0),
+        lambda x: np.stack([np.roll(row, 2 + index) for index, row in enumerate(x)]),
+        X,
+    ),
+    Case(
+        "sum of rows", lambda x: jnp.sum(x, 0, keepdims=True), lambda x: wide(x).sum(0, keepdims=True), (X,), 2e-6
+    ),
+    Case(
+        "sum of lanes", lambda x: jnp.sum(x, 1, keepdims=True), lambda x: wide(x).sum(1, keepdims=True), (X,), 2e-6
+    ),
+    exact("maximum of lanes", lambda x: jnp.max(x, 1, keepdims=True), lambda x: x.max(1, keepdims=True), X),
+    exact("minimum of rows", lambda x: jnp.min(x, 0, keepdims=True), lambda x: x.min(0, keepdims=True), X),
+    exact(
+        "where the maximum is",
+        lambda x: jnp.broadcast_to(jnp.argmax(x, 1, keepdims=True), (16, 128)).astype(I32),
+        lambda x: np.broadcast_to(x.argmax(1, keepdims=True), (16, 128)).astype(I32),
+        X,
+    ),
+    Case(
+        "A B", lambda a, b: jnp.dot(a, b, preferred_element_type=F32), lambda a, b: wide(a) @ wide(b), (A, B), 1e-6
+    ),
+    Case(
+        "A B^T",
+        lambda a, b: lax.dot_general(a, b, (((1,), (1,)), ((), ())), preferred_element_type=F32),
+        lambda a, b: wide(a) @ wide(b).T,
+        (A, A[::2]),
+        1e-6,
+    ),
+    Case(
+        "A^T B",
+        lambda a, b: lax.dot_general(a, b, (((0,), (0,)), ((), ())), preferred_element_type=F32),
+        lambda a, b: wide(a).T @ wide(b),
+        (A, A),
+        1e-6,
+    ),
+    Case(
+        "batched",
+        lambda a, b: jnp.einsum("bij,bjk->bik", a, b, preferred_element_type=F32),
+        lambda a, b: wide(a) @ wide(b),
+        (normal(3, 16, 128, dtype=BF16), normal(3, 128, 128, dtype=BF16)),
+        1e-6,
+    ),
+    Case(
+        "float32 at default precision is one bfloat16 pass",
+        lambda a, b: jnp.dot(a, b, preferred_element_type=F32),
+        lambda a, b: rounded(a) @ rounded(b),
+        (normal(16, 256), normal(256, 128)),
+        1e-6,
+    ),
+    Case(
+        "float32 at highest precision",
+        lambda a, b: jnp.dot(a, b, precision=lax.Precision.HIGHEST, preferred_element_type=F32),
+        lambda a, b: wide(a) @ wide(b),
+        (normal(16, 256), normal(256, 128)),
+        1e-6,
+    ),
+    exact(
+        "int8",
+        lambda a, b: jnp.dot(a, b, preferred_element_type=I32),
+        lambda a, b: a.astype(I32) @ b.astype(I32),
+        (WHOLE[:, :] % 100).astype(np.int8).repeat(2, 0),
+        (WHOLE % 90).astype(np.int8).repeat(8, 0),
+    ),
+    exact(
+        "halves of words",
+        lambda x: pltpu.bitcast(x, jnp.int16),
+        lambda x: np.stack([x.astype(np.int16), (x >> 16).astype(np.int16)], 1).reshape(32, 128),
+        WHOLE,
+    ),
+    exact(
+        "words of halves",
+        lambda x: pltpu.bitcast(x, jnp.int32),
+        lambda x: x[0::2].astype(np.uint16).astype(I32) | (x[1::2].astype(I32) << 16),
+        OTHER.astype(np.int16),
+    ),
+    exact(
+        "gather along lanes",
+        lambda x, i: jnp.take_along_axis(x, i, axis=1),
+        lambda x, i: np.take_along_axis(x, i, 1),
+        X[:8],
+        (np.abs(OTHER[:8]) % 128),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
+def test_operation(case: Case, replayer: Replayer) -> None:
+    want = np.asarray(case.outside(*case.inputs))
+
+    def kernel(*refs):
+        *sources, target = refs
+        target[...] = case.inside(*[source[...] for source in sources]).astype(target.dtype)
+
+    dtype = I32 if want.dtype.kind in "bi" and want.dtype.itemsize != 2 else want.dtype
+    dtype = F32 if dtype == np.float64 else dtype
+    program = lower(block_call(kernel, (want.shape, dtype)), *case.inputs, chip=CHIP)
+    (got,) = replayed(replayer, program, *case.inputs)
+    if case.tolerance:
+        assert relative_error(got, want) <= case.tolerance
+    else:
+        np.testing.assert_array_equal(got, want.astype(dtype))
+
+
+# --- memory and control: whole kernels, against a function of the inputs -----------------------------------------
+
+
+def dynamic_rows(indices, x, out):
+    for target in range(8):
+        out[pl.ds(target, 1), :] = x[pl.ds(indices[target], 1), :]
+
+
+def strided_rows(x, out):
+    out[...] = x[pl.ds(1, 8, stride=2), :]
+
+
+def strided_store(x, out):
+    out[...] = jnp.zeros_like(out)
+    out[pl.ds(0, 16, stride=2), :] = x[...]
+
+
+def loop_of_unknown_length(indices, x, out):
+    def body(_, carried):
+        return carried * 1.5 + x[...]
+
+    out[...] = lax.fori_loop(0, indices[0], body, jnp.zeros_like(x))
+
+
+def while_loop(indices, x, out):
+    def body(carried):
+        count, value = carried
+        return count + 1, value + x[...]
+
+    out[...] = lax.while_loop(lambda carried: carried[0] < indices[1], body, (0, jnp.zeros_like(x)))[1]
+
+
+def branches(indices, x, out):
+    out[...] = lax.switch(
+        indices[2], [lambda: x[...] * 2, lambda: x[...] * 3, lambda: x[...] * 5, lambda: x[...] * 7]
+    )
+
+
+def scoped(x, out):
+    def body(scratch):
+        scratch[...] = x[...] * 2
+        out[...] = scratch[...] + 1
+
+    pl.run_scoped(body, pltpu.VMEM((16, 128), F32))
+
+
+def local_copy(x, out, scratch, semaphore):
+    copy = pltpu.make_async_copy(x, scratch, semaphore)
+    copy.start()
+    copy.wait()
+    out[...] = scratch[...] * 2
+
+
+def forgotten_wait(x, out, scratch, semaphore):
+    pltpu.make_async_copy(x, scratch, semaphore).start()
+    out[...] = scratch[...] * 2
+
+
+def wait_for_nothing(x, out, scratch, semaphore):
+    pltpu.make_async_copy(x, scratch, semaphore).wait()
+    out[...] = scratch[...]
+
+
+def in_hbm(kernel):
+    return block_call(
+        kernel,
+        ((16, 128), F32),
+        in_specs=[pl.BlockSpec(memory_space=pl.ANY)],
+        scratch_shapes=[pltpu.VMEM((16, 128), F32), pltpu.SemaphoreType.DMA],
+    )
+
+
+def from_smem(kernel):
+    return lambda rows: block_call(
+        kernel,
+        ((rows, 128), F32),
+        in_specs=[pl.BlockSpec(memory_space=pltpu.SMEM), pl.BlockSpec(memory_space=pltpu.VMEM)],
+    )
+
+
+def whole(kernel, rows: int = 16):
+    return block_call(kernel, ((rows, 128), F32))
+
+
+def inner_pipeline(x):
+    """`emit_pipeline`: loops, slices of HBM, copies and semaphores, all in one."""
+
+    def inner(source, target):
+        target[...] = source[...] * 3
+
+    spec = pl.BlockSpec((8, 128), lambda i: (i, 0))
+
+    def kernel(source, target):
+        pltpu.emit_pipeline(inner, grid=(x.shape[0] // 8,), in_specs=[spec], out_specs=[spec])(source, target)
+
+    anywhere = pl.BlockSpec(memory_space=pl.ANY)
+    return block_call(kernel, (x.shape, F32), in_specs=[anywhere], out_specs=anywhere)(x)
+
+
+INDICES = np.array([5, 9, 2, 0, 15, 3, 3, 8], I32)
+KERNELS = {
+    "rows at indices in scalar memory": (from_smem(dynamic_rows)(8), (INDICES, X), X[INDICES]),
+    "every other row": (whole(strided_rows, 8), (X,), X[1:16:2]),
+    "store every other row": (whole(strided_store, 32), (X,), np.stack([X, X * 0], 1).reshape(32, 128)),
+    "a loop of unknown length": (
+        from_smem(loop_of_unknown_length)(16),
+        (INDICES, X),
+        X * np.float32(sum(1.5**n for n in range(5))),
+    ),
+    "a while loop": (from_smem(while_loop)(16), (INDICES, X), X * 9),
+    "branches": (from_smem(branches)(16), (INDICES, X), X * 5),
+    "a scoped buffer": (whole(scoped), (X,), X * 2 + 1),
+    "a copy": (in_hbm(local_copy), (X,), X * 2),
+    "an inner pipeline": (inner_pipeline, (normal(64, 128),), normal(64, 128) * 3),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_memory_and_control(name: str, replayer: Replayer) -> None:
+    function, inputs, want = KERNELS[name]
+    (got,) = replayed(replayer, lower(function, *inputs, chip=CHIP), *inputs)
+    np.testing.assert_allclose(got, want, rtol=2e-6)
+
+
+def test_a_forgotten_wait_shows(replayer: Replayer) -> None:
+    (got,) = replayed(replayer, lower(in_hbm(forgotten_wait), X), X)
+    assert np.isnan(got).all()
+
+
+def test_a_wait_for_nothing_is_a_fault(replayer: Replayer) -> None:
+    with pytest.raises(ReplayFault, match="waits for 8192 bytes") as caught:
+        replayed(replayer, lower(in_hbm(wait_for_nothing), X), X)
+    assert caught.value.kind == "stuck"
+
+
+def test_a_row_outside_of_the_buffer_is_a_fault(replayer: Replayer) -> None:
+    with pytest.raises(ReplayFault, match="of a dimension of 16") as caught:
+        replayed(replayer, lower(from_smem(dynamic_rows)(8), INDICES, X), INDICES + 8, X)
+    assert caught.value.kind == "out_of_bounds"
+
+
+def test_blocks_that_do_not_divide_the_array(replayer: Replayer) -> None:
+    def double(x, out):
+        out[...] = x[...] * 2
+
+    x = normal(20, 200)
+    spec = pl.BlockSpec((8, 128), lambda i, j: (i, j))
+    function = block_call(double, (x.shape, F32), grid=(3, 2), in_specs=[spec], out_specs=spec)
+    (got,) = replayed(replayer, lower(function, x), x)
+    np.testing.assert_array_equal(got, x * 2)
+
+
+def test_scalar_prefetch_chooses_blocks(replayer: Replayer) -> None:
+    def copy(order, x, out):
+        del order
+        out[...] = x[...]
+
+    grid = pltpu.PrefetchScalarGridSpec(
+        num_scalar_prefetch=1,
+        grid=(4,),
+        in_specs=[pl.BlockSpec((8, 128), lambda i, order: (order[i], 0))],
+        out_specs=pl.BlockSpec((8, 128), lambda i, order: (i, 0)),
+    )
+    x, order = normal(32, 128), np.array([2, 0, 3, 3], I32)
+    (got,) = replayed(replayer, lower(block_call(copy, (x.shape, F32), grid_spec=grid), order, x), order, x)
+    np.testing.assert_array_equal(got, x.reshape(4, 8, 128)[order].reshape(32, 128))
+
+
+def test_an_aliased_output_keeps_what_no_step_writes(replayer: Replayer) -> None:
+    def second_half(x, out):
+        out[...] = x[...] * 2
+
+    spec = pl.BlockSpec((8, 128), lambda i: (i + 1, 0))
+    function = block_call(
+        second_half, ((16, 128), F32), grid=(1,), in_specs=[spec], out_specs=spec, input_output_aliases={0: 0}
+    )
+    (got,) = replayed(replayer, lower(function, X), X)
+    np.testing.assert_array_equal(got, np.concatenate([X[:8], X[8:] * 2]))
+
+
+def test_revisited_blocks_accumulate(replayer: Replayer) -> None:
+    def add_up(x, out):
+        @pl.when(pl.program_id(1) == 0)
+        def _():
+            out[...] = jnp.zeros_like(out)
+
+        out[...] += x[...]
+
+    x = normal(16, 512)
+    function = block_call(
+        add_up,
+        ((16, 128), F32),
+        grid=(2, 4),
+        in_specs=[pl.BlockSpec((8, 128), lambda i, j: (i, j))],
+        out_specs=pl.BlockSpec((8, 128), lambda i, j: (i, 0)),
+    )
+    (got,) = replayed(replayer, lower(function, x), x)
+    np.testing.assert_allclose(got, x.reshape(16, 4, 128).sum(1), atol=1e-5)
+
+
+def test_a_kernel_inside_a_loop_of_xla(replayer: Replayer) -> None:
+    def double(x, out):
+        out[...] = x[...] * 2
+
+    def function(x):
+        return lax.fori_loop(0, 3, lambda _, value: whole(double)(value) + 1, x)
+
+    (got,) = replayed(replayer, lower(function, X), X)
+    np.testing.assert_allclose(got, X * 8 + 7, rtol=1e-6)

@@ -33,12 +33,14 @@ class ClimbSettings(msgspec.Struct, frozen=True):
     """Defaults of `cairn climb`.
 
     `margin`: the least relative gain in predicted cost that counts. `agent_idle_s` must exceed the longest command
-    that an agent runs, because most say nothing meanwhile. `python`: the interpreter that has the kernels' jax.
+    that an agent runs, because most say nothing meanwhile. `trust_interpreter`: keep kernels that the replay cannot
+    check when the interpreter, which a variant could fool, finds them right. `python`: the interpreter that has the kernels' jax.
     """
 
     attempts: int = 6
     margin: float = 0.05
     python: str | None = None
+    trust_interpreter: bool = False
     agent_wall_s: float = 1800.0
     agent_idle_s: float = 600.0
     codex_model: str | None = None

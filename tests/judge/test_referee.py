@@ -65,8 +65,10 @@ def test_a_better_block_is_kept(judge: Judge, tmp_path: Path) -> None:
     receipt = book.add(record_of(case, judge, climb="c", attempt="a0001"))
     assert receipt["fingerprint"]["libtpu"]
     assert receipt["fingerprint"]["jax"]
-    assert len(set(receipt["seeds"])) == len(receipt["seeds"]) == 5
+    assert len(set(receipt["seeds"])) == len(receipt["seeds"]) == 6
     assert {check["family"] for check in receipt["correctness"]} == {"normal", "large"}
+    assert {check["executor"] for check in receipt["correctness"]} == {"replay"}
+    assert {"rows": 4096} in [check["shape"] for check in receipt["correctness"]]
     assert all(output["ok"] for check in receipt["correctness"] for output in check["outputs"])
     assert len(receipt["cost"]["shapes"][0]["compiler"]["custom_calls"]) == 1
     assert not book.broken_links()
@@ -176,6 +178,31 @@ for _fd in range(3, 64):
 def test_forged_replies_are_invalid(judge: Judge, name: str) -> None:
     case = judge.judge(source(plain("return 2.0 * x + y", before=FORGERS[name])))
     assert outcome(case) == ("INVALID", "forged_reply")
+
+
+RANDOM = (
+    GOOD.replace("import jax\n", "import jax\nimport jax.numpy as jnp\n", 1)
+    .replace(
+        "    z[...] = 2.0 * x[...] + y[...]",
+        "    pltpu.prng_seed(0)\n    noise = (pltpu.prng_random_bits(x.shape) & 1).astype(jnp.float32)\n"
+        "    z[...] = 2.0 * x[...] + y[...] + 0.0 * noise",
+    )
+    .replace("import pallas as pl\n", "import pallas as pl\nfrom jax.experimental.pallas import tpu as pltpu\n")
+)
+
+
+def test_what_cannot_be_replayed_is_not_kept_on_its_own_word(judge: Judge) -> None:
+    """The chip's random numbers are not in the replay: right in the interpreter, which a variant could fool."""
+    case = judge.judge(source(RANDOM, block=64), source(GOOD, block=8), margin=0.05)
+    assert outcome(case) == ("INCONCLUSIVE", "unreplayable")
+    assert {check["executor"] for check in case.checks} == {"interpreter"}
+
+
+def test_the_interpreter_may_be_trusted_on_purpose() -> None:
+    problem, target = load_problem(TOY), parse_target("tpu-v5p")
+    with Judge(problem, target, python=PYTHON, trust_interpreter=True) as judge:
+        case = judge.judge(source(RANDOM, block=64), source(GOOD, block=8), margin=0.05)
+    assert outcome(case) == ("KEEP", "faster")
 
 
 def test_a_hang_and_its_children_end() -> None:

@@ -27,6 +27,11 @@ def judge() -> None:
 @click.option("--against", default=None, metavar="VARIANT", help="What to beat. Default: the problem's baseline.")
 @click.option("--margin", type=click.FloatRange(0, 1), default=None, help="Relative gain that counts, e.g. 0.05.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Override a field of Config.")
+@click.option(
+    "--trust-interpreter",
+    is_flag=True,
+    help="Accept on the interpreter's word a kernel whose lowered program cannot be replayed.",
+)
 @registry_option
 @json_option
 def run(problem: Path, as_json: bool, registry_path: Path | None, **options: Any) -> None:

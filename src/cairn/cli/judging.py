@@ -38,9 +38,12 @@ def judge_once(
     variant = VariantSource.read(problem.variant(options["variant"]), parse_settings(options["settings"]))
     against = VariantSource.read(problem.variant(options["against"])) if options["against"] else None
     book = ReceiptBook(registry.paths.runs / "judge" / "receipts.jsonl")
+    trust = options["trust_interpreter"] or registry.climb.trust_interpreter
     say(f"judging {problem.name}/{variant.name} for {target.name}; a judgement takes about 10 to 60 seconds")
 
-    with Judge(problem, target, python=find_python(registry), on_stage=StageLine(say)) as judge:
+    with Judge(
+        problem, target, python=find_python(registry), trust_interpreter=trust, on_stage=StageLine(say)
+    ) as judge:
         case = judge.judge(variant, against, options["margin"])
         keep_out_of_git(registry.paths.runs)
         receipt = book.add(record_of(case, judge))

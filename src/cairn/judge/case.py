@@ -8,12 +8,14 @@ from cairn.judge.pricing import Price
 from cairn.judge.protocol import VariantSource
 from cairn.judge.timing import Timing
 from cairn.judge.verdict import Ruling, Verdict
+from cairn.problem import Shape
 
 
 @dataclass
 class Case:
     """One variant before the judge. `ruling` is None until a stage decides.
 
+    `doubt`: why the lowered program could not be checked itself, when only the interpreter has vouched for it.
     `anchor`: the variant is a fixed point that others are compared with; it may be the baseline's twin.
     """
 
@@ -27,6 +29,8 @@ class Case:
     programs: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
+    unchecked: list[Shape] = field(default_factory=list)
+    doubt: Ruling | None = None
     prices: list[Price] = field(default_factory=list)
     incumbent_prices: list[Price] = field(default_factory=list)
     floors: list[Floors] = field(default_factory=list)

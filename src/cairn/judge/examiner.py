@@ -1,82 +1,132 @@
-"""The correctness stage: fresh inputs, the truth, the baseline's own error, and the comparison."""
+"""The correctness stage: fresh inputs, the truth, the baseline's own error, and the comparison.
+
+The variant's *program* at each shape is run by an executor in another process, and so is the baseline's. Seeds are
+drawn here after the variant was loaded, exist nowhere else until the receipt is written, and never reach the variant:
+it sees shapes only.
+"""
 
 import secrets
+import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from cairn.errors import BadInput
 from cairn.judge import correctness
 from cairn.judge.case import Case
 from cairn.judge.correctness import OutputError, Wire, decode
-from cairn.judge.protocol import Draw, JudgeLimits, Oracle, Runner, VariantSource
+from cairn.judge.executors import Executor
+from cairn.judge.programs import Programs
+from cairn.judge.protocol import Cost, Draw, Oracle, Runner, VariantSource
 from cairn.judge.verdict import Ruling, ruling_of_failure
-from cairn.problem import Problem
+from cairn.problem import Problem, Shape
 from cairn.worker_process import WorkerFailure
 
 # outputs of zeros are off by exactly 1; a problem that lets half of that pass judges nothing
 _LOOSEST_RMS = 0.5
+# how long a look at a bench shape may take; a larger one is left out, and the receipt says so
+_BENCH_BUDGET_S = 20.0
 
 
 class Examiner:
     """Holds what a variant must never hold: the oracle, the seeds and the tolerance.
 
-    The baseline runs in a warm process of its own. Its failures are the problem's fault, so they are errors.
+    Failures of the baseline are the problem's fault, so they are errors.
     """
 
-    def __init__(self, problem: Problem, oracle: Oracle, python: Path, limits: JudgeLimits) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        oracle: Oracle,
+        programs: Programs,
+        executor: Executor,
+        *,
+        trust_interpreter: bool = False,
+    ) -> None:
+        self._trust_interpreter = trust_interpreter
         self._problem = problem
         self._oracle = oracle
+        self._programs = programs
+        self._executor = executor
         self._path = problem.variant(problem.baseline)
         self._names = list(problem.outputs)
         self._dtypes = list(problem.outputs.values())
         self.baseline = VariantSource.read(self._path)
-        self._runner = Runner(python, limits)
-        self._load_baseline()
 
     def examine(self, case: Case, runner: Runner, progress: Callable[[str], None]) -> Ruling | None:
-        """Every check shape with every family, each held-out shape with one family at random; None when all hold.
-
-        Seeds are drawn here, after the variant was loaded, and exist nowhere else until the receipt is written.
-        """
+        """Every check shape with every family, each held-out shape with one at random; None when all hold."""
         shapes, families = self._problem.shapes, self._problem.families
         plan = [(shape, family) for shape in shapes.check for family in families]
         plan += [(shape, secrets.choice(families)) for shape in shapes.heldout]
+        seconds: list[float] = []
         for index, (shape, family) in enumerate(plan, start=1):
             progress(f"{index} of {len(plan)}")
-            draw = self._oracle.draw(secrets.randbits(31), shape, family)
-            case.seeds.append(draw.seed)
-            ruling = self._check(case, runner, draw)
+            started = time.monotonic()
+            ruling = self._check(case, runner, shape, family)
+            seconds.append(time.monotonic() - started)
+            if ruling is not None:
+                return ruling
+        ruling = self._check_bench(case, runner, min(seconds[: len(shapes.check) * len(families)]), progress)
+        if ruling is None and case.doubt is not None and not self._trust_interpreter:
+            return Ruling("unreplayable", f"{case.doubt.detail}; right in the interpreter, which it could fool")
+        return ruling
+
+    def _check_bench(
+        self, case: Case, runner: Runner, seconds: float, progress: Callable[[str], None]
+    ) -> Ruling | None:
+        """The shapes that are priced, where that is affordable: a variant may be right on small ones only."""
+        smallest = self._oracle.cost(self._problem.shapes.check[0])
+        for shape in self._problem.shapes.bench:
+            if seconds * _times_the_work(self._oracle.cost(shape), smallest) > _BENCH_BUDGET_S:
+                case.unchecked.append(shape)
+                continue
+            progress(f"bench shape {shape}")
+            ruling = self._check(case, runner, shape, secrets.choice(self._problem.families))
             if ruling is not None:
                 return ruling
         return None
 
-    def _check(self, case: Case, runner: Runner, draw: Draw) -> Ruling | None:
+    def _check(self, case: Case, runner: Runner, shape: Shape, family: str) -> Ruling | None:
+        program = self._programs.lower(case.variant, runner, shape)
+        if isinstance(program, Ruling):
+            return program
+        draw = self._oracle.draw(secrets.randbits(31), shape, family)
+        case.seeds.append(draw.seed)
+        outputs = self._executor.run(program, draw.specs, draw.blobs)
+        executor = self._executor.name
+        if isinstance(outputs, Ruling) and outputs.reason == "unreplayable":
+            case.doubt = case.doubt or outputs
+            outputs, executor = self._interpret(runner, draw), "interpreter"
+        if isinstance(outputs, Ruling):
+            return outputs
+        return self._compare(case, outputs, draw, executor)
+
+    def _interpret(self, runner: Runner, draw: Draw) -> list[Wire] | Ruling:
+        """Second best: the variant's own process runs it in Pallas' interpreter, and could cheat there."""
         try:
-            outputs = runner.call(draw.specs, draw.blobs)
+            return runner.call(draw.specs, draw.blobs)
         except WorkerFailure as failure:
             return ruling_of_failure(failure, "runtime_error")
+
+    def _compare(self, case: Case, outputs: Sequence[Wire], draw: Draw, executor: str) -> Ruling | None:
         ruling = correctness.check_form(outputs, draw.truth, self._names, self._dtypes)
         if ruling is not None:
             return ruling
-        errors = self._compare(outputs, self._baseline_outputs(draw), draw)
+        errors = self._errors(outputs, self._baseline_outputs(draw), draw)
         case.checks.append(
             {
                 "shape": draw.shape,
                 "family": draw.family,
                 "seed": draw.seed,
+                "executor": executor,
                 "outputs": [error.record() for error in errors],
             }
         )
         return correctness.rule(errors, draw.where)
 
-    def verify_timed(self, outputs: Sequence[Wire], draw: Draw) -> Ruling | None:
-        """Whether outputs that were timed are right; the baseline is run once more on the same inputs."""
-        ruling = correctness.check_form(outputs, draw.truth, self._names, self._dtypes)
-        if ruling is not None:
-            return ruling
-        return correctness.rule(self._compare(outputs, self._baseline_outputs(draw), draw), draw.where)
+    def verify_timed(self, case: Case, outputs: Sequence[Wire], draw: Draw) -> Ruling | None:
+        """Whether outputs that were timed are right."""
+        return self._compare(case, outputs, draw, self._executor.name)
 
-    def _compare(self, outputs: Sequence[Wire], baseline: Sequence[Wire], draw: Draw) -> list[OutputError]:
+    def _errors(self, outputs: Sequence[Wire], baseline: Sequence[Wire], draw: Draw) -> list[OutputError]:
         errors = [
             correctness.compare(name, dtype, decode(mine), decode(theirs), truth, self._problem.tolerance)
             for name, dtype, mine, theirs, truth in zip(
@@ -91,25 +141,21 @@ class Examiner:
             raise BadInput(f"on {draw.where} {allowed}: zeros would pass", path=path, key="tolerance", hint=hint)
         return errors
 
-    def _load_baseline(self) -> None:
-        try:
-            self._runner.load(self.baseline)
-        except WorkerFailure as failure:
-            self.close()
-            raise self._broken("load", failure.detail) from failure
-
     def _baseline_outputs(self, draw: Draw) -> list[Wire]:
-        try:
-            outputs = self._runner.call(draw.specs, draw.blobs)
-        except WorkerFailure as failure:
-            raise self._broken(draw.where, failure.detail) from failure
+        programs = self._programs.lower_alone(self.baseline, [draw.shape])
+        if isinstance(programs, Ruling):
+            raise self._broken(draw.where, programs)
+        outputs = self._executor.run(programs[0], draw.specs, draw.blobs)
+        if isinstance(outputs, Ruling):
+            raise self._broken(draw.where, outputs)
         ruling = correctness.check_form(outputs, draw.truth, self._names, self._dtypes)
         if ruling is not None:
-            raise self._broken(draw.where, ruling.detail)
+            raise self._broken(draw.where, ruling)
         return outputs
 
-    def _broken(self, where: str, what: str) -> BadInput:
-        return BadInput(f"the baseline fails at {where}: {what[:800]}", path=self._path)
+    def _broken(self, where: str, ruling: Ruling) -> BadInput:
+        return BadInput(f"the baseline fails on {where}: {ruling.reason}: {ruling.detail[:800]}", path=self._path)
 
-    def close(self) -> None:
-        self._runner.close()
+
+def _times_the_work(mine: Cost, smallest: Cost) -> float:
+    return max(mine.flops / max(smallest.flops, 1), mine.bytes / max(smallest.bytes, 1))

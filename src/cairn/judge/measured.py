@@ -31,7 +31,7 @@ class MeasuredCost:
     """The stages that follow correctness when the target is a device."""
 
     def __init__(
-        self, problem: Problem, oracle: Oracle, examiner: Examiner, programs: Programs, python: Path, platform: str
+        self, problem: Problem, oracle: Oracle, examiner: Examiner, programs: Programs, python: Path
     ) -> None:
         self._bench = problem.shapes.bench
         self._families = problem.families
@@ -39,7 +39,7 @@ class MeasuredCost:
         self._examiner = examiner
         self._programs = programs
         self._python = python
-        self._platform = platform
+        self._platform = programs.platform
 
     def stages(self, progress: Callable[[str, str], None]) -> dict[str, Callable[[Case, Runner], Ruling | None]]:
         """Time and decide, in this order."""
@@ -50,14 +50,14 @@ class MeasuredCost:
         return {"platform": self._platform}
 
     def _time(self, case: Case, runner: Runner, progress: Callable[[str, str], None]) -> Ruling | None:
-        theirs = self._programs.lower_all(case.incumbent)
-        if theirs is None:
-            return Ruling("incumbent_unfit", f"`{case.incumbent.name}` does not lower for {self._platform}")
+        theirs = self._programs.lower_alone(case.incumbent, self._bench)
+        if isinstance(theirs, Ruling):
+            return Ruling("incumbent_unfit", f"`{case.incumbent.name}`: {theirs.reason}: {theirs.detail}")
         plan = TimingPlan() if case.margin is None else TimingPlan(threshold=case.margin)
         case.margin = plan.threshold
         for index in range(len(self._bench)):
             progress("time", f"shape {index + 1} of {len(self._bench)}")
-            mine = self._programs.lower(case.variant, runner, index)
+            mine = self._programs.lower(case.variant, runner, self._bench[index])
             if isinstance(mine, Ruling):
                 return mine
             try:
@@ -75,7 +75,7 @@ class MeasuredCost:
 
         def check(chosen: int, outputs: Sequence[Wire]) -> None:
             seed, family = drawn[chosen]
-            ruling = self._examiner.verify_timed(outputs, self._oracle.draw(seed, shape, family))
+            ruling = self._examiner.verify_timed(case, outputs, self._oracle.draw(seed, shape, family))
             if ruling is not None:
                 raise _WrongAnswer(ruling)
 

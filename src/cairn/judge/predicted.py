@@ -10,7 +10,7 @@ from cairn.judge.pricing import Price, Pricer, program_hash
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Oracle, Runner
 from cairn.judge.verdict import Ruling, rule_on_cost
-from cairn.problem import Problem
+from cairn.problem import Problem, Shape
 from cairn.roofline import Chip
 from cairn.worker_process import WorkerFailure
 
@@ -39,24 +39,24 @@ class PredictedCost:
 
     def _compile(self, case: Case, runner: Runner, progress: Callable[[str, str], None]) -> Ruling | None:
         """Compile and price every bench shape; one that fails means CRASH, whatever the others cost."""
-        for index in range(len(self._bench)):
+        for index, shape in enumerate(self._bench):
             progress("compile", f"shape {index + 1} of {len(self._bench)}")
-            program = self._programs.lower(case.variant, runner, index)
+            program = self._programs.lower(case.variant, runner, shape)
             if isinstance(program, Ruling):
                 return program
             if index:
                 case.programs.append(program_hash(program))
             price = self._pricer.price(program)
             if isinstance(price, Ruling):
-                return self._located(price, runner, index)
+                return self._located(price, runner, shape)
             case.prices.append(price)
         refused = next((price.refused for price in case.prices if price.us is None), None)
         return Ruling("prediction_refused", refused) if refused is not None else None
 
-    def _located(self, ruling: Ruling, runner: Runner, index: int) -> Ruling:
+    def _located(self, ruling: Ruling, runner: Runner, shape: Shape) -> Ruling:
         """The same refusal with the kernel's own line in it, when the compiler can name it."""
         try:
-            again = self._pricer.price(runner.export(self._programs.specs(index), locations=True))
+            again = self._pricer.price(runner.export(self._programs.specs(shape), locations=True))
         except WorkerFailure:
             return ruling
         return again if isinstance(again, Ruling) and again.reason == ruling.reason else ruling
@@ -73,7 +73,10 @@ class PredictedCost:
 
     def _decide(self, case: Case, runner: Runner) -> Ruling | None:
         del runner
-        priced = [self._pricer.price(program) for program in self._programs.lower_all(case.incumbent) or []]
+        programs = self._programs.lower_alone(case.incumbent, self._bench)
+        if isinstance(programs, Ruling):
+            return Ruling("incumbent_unfit", f"`{case.incumbent.name}`: {programs.reason}: {programs.detail}")
+        priced = [self._pricer.price(program) for program in programs]
         case.incumbent_prices = [price for price in priced if isinstance(price, Price)]
         mine = [price.us for price in case.prices if price.us is not None]
         theirs = [price.us for price in case.incumbent_prices if price.us is not None]

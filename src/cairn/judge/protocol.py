@@ -20,12 +20,13 @@ Specs = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class JudgeLimits:
-    """Seconds that one request to a worker or to the compiler may take."""
+    """Seconds that one request to a worker or to the compiler may take, and a variant's resident memory."""
 
     load_s: float = 60.0
     export_s: float = 120.0
     call_s: float = 120.0
     compile_s: float = 180.0
+    memory_bytes: int = 8 * 2**30
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ class Runner:
 
     def __init__(self, python: Path, limits: JudgeLimits, worker_limits: WorkerLimits | None = None) -> None:
         self._limits = limits
-        self._worker = WorkerProcess(python, "candidate", limits=worker_limits)
+        bounds = worker_limits or WorkerLimits(memory_bytes=limits.memory_bytes)
+        self._worker = WorkerProcess(python, "candidate", limits=bounds)
         self.interpreter = "hlo"
 
     @property

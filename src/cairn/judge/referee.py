@@ -16,8 +16,10 @@ from types import TracebackType
 from typing import Any
 
 from cairn import __version__
+from cairn.judge.audit import audit
 from cairn.judge.case import Case
 from cairn.judge.examiner import Examiner
+from cairn.judge.executors import DeviceExecutor, ReplayExecutor
 from cairn.judge.measured import PLATFORMS, MeasuredCost
 from cairn.judge.predicted import PredictedCost
 from cairn.judge.pricing import Pricer, program_hash
@@ -39,6 +41,7 @@ class Judge:
         problem: the problem, from a tree that no agent writes to.
         target: where cost is predicted.
         python: interpreter with jax and libtpu.
+        trust_interpreter: accept a variant whose lowered program cannot be replayed on the interpreter's word.
         on_stage: called with a stage's name and a line of text, for progress.
     """
 
@@ -49,12 +52,14 @@ class Judge:
         *,
         python: Path,
         limits: JudgeLimits | None = None,
+        trust_interpreter: bool = False,
         on_stage: Callable[[str, str], None] = lambda stage, text: None,
     ) -> None:
         self.problem = problem
         self.target = target
         self._python = python
         self._limits = limits or JudgeLimits()
+        self._trust_interpreter = trust_interpreter
         self._on_stage = on_stage
         self._frozen_hash = problem.frozen_hash()
         self._stack = ExitStack()
@@ -63,24 +68,34 @@ class Judge:
         with ExitStack() as stack:
             oracle = Oracle(self.problem, self._python)
             stack.callback(oracle.close)
-            self._examiner = Examiner(self.problem, oracle, self._python, self._limits)
-            stack.callback(self._examiner.close)
+            self._programs = Programs(oracle, self._python, self._limits, self._platform())
+            self._executor = self._open_executor()
+            stack.callback(self._executor.close)
+            self._examiner = Examiner(
+                self.problem, oracle, self._programs, self._executor, trust_interpreter=self._trust_interpreter
+            )
             self._isolation = probe_isolation(self._python)
             self._cost = self._measured(oracle) if self.target.measured else self._predicted(oracle, stack)
             self._stack = stack.pop_all()  # nothing failed: keep all of them open
         return self
 
+    def _platform(self) -> str:
+        kind = "tpu" if self.target.chip_name.startswith("tpu") else self.target.chip_name.split("-")[0]
+        return PLATFORMS[kind]
+
+    def _open_executor(self) -> ReplayExecutor | DeviceExecutor:
+        if self.target.measured:
+            return DeviceExecutor(self._python, self._platform(), self._limits)
+        return ReplayExecutor(self._python, self._limits)
+
     def _predicted(self, oracle: Oracle, stack: ExitStack) -> PredictedCost:
         assert self.target.chip is not None
-        self._programs = Programs(self.problem, oracle, self._python, self._limits)
         service = stack.enter_context(CompileService(self._python))
         pricer = Pricer(service, self.target.name, self._limits.compile_s)
         return PredictedCost(self.problem, self.target.chip, oracle, self._programs, pricer)
 
     def _measured(self, oracle: Oracle) -> MeasuredCost:
-        platform = PLATFORMS[self.target.chip_name.split("-")[0].removesuffix("7x")]
-        self._programs = Programs(self.problem, oracle, self._python, self._limits, platform)
-        return MeasuredCost(self.problem, oracle, self._examiner, self._programs, self._python, platform)
+        return MeasuredCost(self.problem, oracle, self._examiner, self._programs, self._python)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -150,14 +165,25 @@ class Judge:
 
     def _live(self, case: Case, runner: Runner) -> Ruling | None:
         """Lower the headline shape: a variant that gives the incumbent's program changes nothing."""
-        program = self._programs.lower(case.variant, runner, 0)
+        headline = self.problem.shapes.bench[0]
+        program = self._programs.lower(case.variant, runner, headline)
         if isinstance(program, Ruling):
             return program
         case.programs.append(program_hash(program))
-        theirs = self._programs.lower_all(case.incumbent)
-        if theirs is not None and theirs[0] == program and not case.anchor:
+        theirs = self._programs.lower_alone(case.incumbent, [headline])
+        if theirs == [program] and not case.anchor:
             return Ruling("no_op", f"program {case.programs[0][:12]}")
-        return None
+        return self._audit(case, program)
+
+    def _audit(self, case: Case, program: bytes) -> Ruling | None:
+        """Look into the lowered program for what no kernel has; only TPU programs can be read so far."""
+        if not isinstance(self._executor, ReplayExecutor):
+            return None
+        ruling = audit(self._executor.replayer, program)
+        if ruling is not None and ruling.reason == "unreplayable":
+            case.doubt = ruling  # the examiner goes on as far as the interpreter can carry it
+            return None
+        return ruling
 
     def _correct(self, case: Case, runner: Runner) -> Ruling | None:
         return self._examiner.examine(case, runner, lambda text: self._on_stage("correct", text))

@@ -1,0 +1,80 @@
+"""Where a lowered program is run to see whether it is right: never in the process that lowered it.
+
+What is compiled, priced and timed is a program; so a program is what is checked. A variant's Python writes it once
+and is gone: it cannot be honest for the examiner and different for the compiler.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from cairn.judge.correctness import Wire
+from cairn.judge.protocol import JudgeLimits, Specs
+from cairn.judge.replay import Replayer, ReplayFault, Unreplayable
+from cairn.judge.timing import timer_environment
+from cairn.judge.verdict import Ruling, ruling_of_failure
+from cairn.worker_process import WorkerFailure, WorkerProcess
+
+_FAULTS = {"out_of_bounds": "out_of_bounds", "stuck": "stuck", "assertion": "runtime_error"}
+
+
+class Executor(Protocol):
+    """Runs serialised programs on the CPU or on a device. `name` goes into the receipt."""
+
+    name: str
+
+    def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
+        """Outputs, or what the failure means for the variant."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ReplayExecutor:
+    """Programs for TPU, replayed operation by operation on the CPU in the precision that the chip would use."""
+
+    name = "replay"
+
+    def __init__(self, python: Path, limits: JudgeLimits) -> None:
+        self.replayer = Replayer(python, limits)
+
+    def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
+        try:
+            return self.replayer.run(program, inputs, blobs)
+        except Unreplayable as error:
+            return Ruling("unreplayable", str(error)[:600])
+        except ReplayFault as fault:
+            return Ruling(_FAULTS[fault.kind], fault.detail[:600])
+        except WorkerFailure as failure:
+            if failure.reason == "timeout":
+                return Ruling("unreplayable", f"the replay takes longer than allowed: {failure.detail}")
+            return ruling_of_failure(failure, "unreplayable")
+
+    def close(self) -> None:
+        self.replayer.close()
+
+
+class DeviceExecutor:
+    """Programs for a device of this machine, run there as they are timed."""
+
+    def __init__(self, python: Path, platform: str, limits: JudgeLimits) -> None:
+        self.name = platform
+        self._python = python
+        self._limits = limits
+        self._worker: WorkerProcess | None = None
+
+    def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
+        if self._worker is None or not self._worker.alive:
+            self.close()
+            self._worker = WorkerProcess(self._python, "timer", environment=timer_environment(self.name))
+        header = {"op": "run", "inputs": inputs}
+        try:
+            reply, outputs = self._worker.ask(header, [program, *blobs], timeout_s=self._limits.call_s)
+        except WorkerFailure as failure:
+            return ruling_of_failure(failure, "runtime_error")
+        return [Wire(s["dtype"], tuple(s["shape"]), b) for s, b in zip(reply["outputs"], outputs, strict=True)]
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None

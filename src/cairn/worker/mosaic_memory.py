@@ -78,6 +78,55 @@ def memory_space(type_: Any) -> str:
     return match.group(1) if match else "any"
 
 
+class Packed:
+    """A buffer seen with elements of another width: rows of the narrow side are packed into those of the wide one.
+
+    Row r of the wide side holds rows r f to r f + f - 1 of the narrow one, lowest bits first, as in the chip's tiles.
+    NumPy has no such view, so that reading and writing convert.
+    """
+
+    def __init__(self, base: Any, dtype: Any) -> None:
+        self._base = base
+        self.dtype = np.dtype(dtype)
+        *outer, rows, lanes = base.shape
+        self.shape = (*outer, rows * base.dtype.itemsize // self.dtype.itemsize, lanes)
+
+    def _outside(self, where: tuple[slice, ...]) -> tuple[tuple[slice, ...], slice]:
+        """Slices of the base that hold the wanted rows, and those rows among what they hold."""
+        *outer, rows, lanes = where
+        wide, narrow = self._base.dtype.itemsize, self.dtype.itemsize
+        if narrow > wide:  # one of our rows is several of the base's
+            factor = narrow // wide
+            held = slice(rows.start * factor, rows.stop * factor)
+            return (*outer, held, lanes), slice(0, rows.stop - rows.start, rows.step)
+        factor = wide // narrow
+        first = rows.start // factor
+        held = slice(first, -(-rows.stop // factor))
+        return (*outer, held, lanes), slice(rows.start - first * factor, rows.stop - first * factor, rows.step)
+
+    def __getitem__(self, where: tuple[slice, ...]) -> Any:
+        outside, inside = self._outside(where)
+        return repacked(self._base[outside], self.dtype)[..., inside, :]
+
+    def __setitem__(self, where: tuple[slice, ...], value: Any) -> None:
+        outside, inside = self._outside(where)
+        whole = repacked(self._base[outside], self.dtype)
+        whole[..., inside, :] = value
+        self._base[outside] = repacked(whole, self._base.dtype)
+
+
+def repacked(x: Any, dtype: Any) -> Any:
+    """A fresh array with the same bits in elements of another width, packed along the second-minor dimension."""
+    *outer, rows, lanes = x.shape
+    if x.dtype.itemsize > dtype.itemsize:
+        factor = x.dtype.itemsize // dtype.itemsize
+        parts = np.ascontiguousarray(x)[..., None].view(dtype)  # [..., rows, lanes, factor], low bits first
+        return np.moveaxis(parts, -1, -2).reshape(*outer, rows * factor, lanes)
+    factor = dtype.itemsize // x.dtype.itemsize
+    parts = np.moveaxis(x.reshape(*outer, rows // factor, factor, lanes), -2, -1)
+    return np.array(np.ascontiguousarray(parts).view(dtype)[..., 0])
+
+
 def region(buffer: Any, starts: list[int], sizes: tuple[int, ...], strides: list[int]) -> tuple[slice, ...]:
     """Slices of a buffer, after checking that they lie inside it.
 

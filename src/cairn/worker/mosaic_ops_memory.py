@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from mosaic_build import Node  # type: ignore[import-not-found]
-from mosaic_memory import allocate, memref_parts, region  # type: ignore[import-not-found]
+from mosaic_memory import Packed, allocate, memref_parts, region  # type: ignore[import-not-found]
 from mosaic_types import OutOfBounds, dtype_named  # type: ignore[import-not-found]
 
 Call = Callable[..., Any]
@@ -103,14 +103,25 @@ def _slice(node: Node) -> Call:
         raise node.unreplayable("with a dynamic size")
     sizes, _ = memref_parts(node.results[0].type)
     strides = [1] * len(sizes)
-    return lambda buffer, *starts: buffer[region(buffer, [int(start) for start in starts], sizes, strides)]
+
+    def cut(buffer: Any, *starts: Any) -> Any:
+        return _view(node, buffer)[region(buffer, [int(start) for start in starts], sizes, strides)]
+
+    return cut
+
+
+def _view(node: Node, buffer: Any) -> Any:
+    """A buffer that can be cut and reshaped without losing sight of its memory."""
+    if isinstance(buffer, Packed):
+        raise node.unreplayable("of a buffer seen with another width")
+    return buffer
 
 
 def _reshape(node: Node) -> Call:
     shape, _ = memref_parts(node.results[0].type)
 
     def reshape(buffer: Any) -> Any:
-        made = buffer.reshape(shape)
+        made = _view(node, buffer).reshape(shape)
         if made.size and not np.may_share_memory(made, buffer):
             raise node.unreplayable("of a buffer that is not contiguous")
         return made
@@ -127,9 +138,16 @@ def _same_buffer(node: Node) -> Call:
 def _bitcast(node: Node) -> Call:
     (shape, element), (_, source) = memref_parts(node.results[0].type), memref_parts(node.operands[0].type)
     dtype = dtype_named(element)
-    if dtype.itemsize != dtype_named(source).itemsize:
-        raise node.unreplayable("to another width")
-    return lambda buffer: buffer.view(dtype).reshape(shape)
+    if dtype.itemsize == dtype_named(source).itemsize:
+        return lambda buffer: buffer.view(dtype).reshape(shape)
+
+    def pack(buffer: Any) -> Packed:
+        packed = Packed(buffer, dtype)
+        if packed.shape != shape:
+            raise node.unreplayable(f"{packed.shape} as {shape}")
+        return packed
+
+    return pack
 
 
 def _only_here(node: Node, *names: str) -> None:
@@ -146,7 +164,7 @@ def _start_copy(node: Node) -> Call:
     places = [list(node.operands).index(value) for value in (view.source, view.target, view.target_semaphore)]
 
     def start(*operands: Any) -> None:
-        source, target, semaphore = (operands[place] for place in places)
+        source, target, semaphore = (_view(node, operands[place]) for place in places)
         if source.shape != target.shape or source.dtype != target.dtype:
             raise node.unreplayable(f"{source.dtype}{source.shape} to {target.dtype}{target.shape}")
         semaphore.item().copies.append((source, target))

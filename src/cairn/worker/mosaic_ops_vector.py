@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from mosaic_build import Node  # type: ignore[import-not-found]
+from mosaic_memory import repacked  # type: ignore[import-not-found]
 from mosaic_types import Kind, bits  # type: ignore[import-not-found]
 
 Call = Callable[..., Any]
@@ -178,18 +179,7 @@ def _bitcast(node: Node) -> Call:
         return lambda x: bits(x, source).view(result.dtype).astype(result.carried)
     if node.name == "vector.bitcast" or len(result.shape or ()) < 2:
         raise node.unreplayable("with another width")
-    return lambda x: _repacked(bits(x, source), result.dtype).astype(result.carried)
-
-
-def _repacked(x: Any, dtype: Any) -> Any:
-    *outer, rows, lanes = x.shape
-    if x.dtype.itemsize > dtype.itemsize:
-        factor = x.dtype.itemsize // dtype.itemsize
-        parts = np.ascontiguousarray(x)[..., None].view(dtype)  # [..., rows, lanes, factor], low bits first
-        return np.moveaxis(parts, -1, -2).reshape(*outer, rows * factor, lanes)
-    factor = dtype.itemsize // x.dtype.itemsize
-    parts = np.moveaxis(x.reshape(*outer, rows // factor, factor, lanes), -2, -1)
-    return np.ascontiguousarray(parts).view(dtype)[..., 0]
+    return lambda x: repacked(bits(x, source), result.dtype).astype(result.carried)
 
 
 def _matmul(node: Node) -> Call:

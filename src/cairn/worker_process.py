@@ -194,11 +194,15 @@ class WorkerProcess:
             return WorkerFailure("killed", f"by signal {-code}. {tail}".strip())
         return WorkerFailure("exited", f"with code {code} before it answered. {tail}".strip())
 
-    def log_tail(self, limit: int = 2000) -> str:
+    def log_tail(self, limit: int = 8000) -> str:
         """The end of what the worker printed: evidence for people, never a result."""
         with contextlib.suppress(OSError):
             return (self.folder / "worker.log").read_bytes()[-limit:].decode("utf-8", "replace").strip()
         return ""
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
     @property
     def alive(self) -> bool:

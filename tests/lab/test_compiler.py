@@ -15,6 +15,7 @@ from cairn.lab.chip import TARGETS
 from cairn.lab.failures import classify
 from cairn.lab.predict import predict
 from cairn.lab.service import CompileService
+from cairn.worker_process import WorkerLimits
 
 pytestmark = pytest.mark.tpu_compiler
 
@@ -79,7 +80,7 @@ def test_a_service_survives_time_outs_kills_and_hangs(export_toy):
     program = export_toy("add")
     with CompileService(Path(sys.executable), recycle_after=2) as service:
         assert service.compile(program, "tpu-v5e", 60).ok
-        assert service.compile(export_toy("matmul"), "tpu-v6e", 0.001).failure.kind == "timeout"
+        assert service.compile(export_toy("too_large"), "tpu-v6e", 0.05).failure.kind == "timeout"
         assert service.pid is None
         assert service.compile(program, "tpu-v5e", 60).ok
 
@@ -90,13 +91,14 @@ def test_a_service_survives_time_outs_kills_and_hangs(export_toy):
 
         assert service.compile(program, "tpu-v5e", 60).ok
         os.kill(service.pid, signal.SIGABRT)
-        wait_until(lambda: not service._child.alive())
+        wait_until(lambda: not service._worker.alive)
         assert service.compile(program, "tpu-v5e", 60).ok  # noticed before the call
         assert service.compile(program, "tpu-v5e", 60).ok  # the second of this process: it is recycled
         assert service.pid is None
         assert service.starts == 4
-        room = service._room
-    assert not room.exists()
+        assert service.compile(program, "tpu-v5e", 60).ok
+        folder = service._worker.folder
+    assert not folder.exists()
 
 
 def test_two_services_at_once(service, export_toy):
@@ -130,7 +132,9 @@ def wait_until(happened, seconds=20.0):
 def test_a_process_that_eats_memory_is_ended(export_toy):
     with CompileService(Path(sys.executable)) as service:
         service.versions()
-        service._child._max_rss_bytes = 64 * 1024 * 1024  # less than it has already: no need to fill the machine
+        service._worker._limits = WorkerLimits(
+            memory_bytes=2**26
+        )  # less than it has already: no need to fill the machine
         failure = service.compile(export_toy("add"), "tpu-v5e", 60).failure
         assert failure.kind == "crash"
         assert "GiB" in failure.line

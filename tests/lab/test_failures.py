@@ -39,7 +39,9 @@ def test_the_innermost_own_frame_is_the_source():
         '  File "/home/me/variants/mine.py", line 40, in kernel\n'
         '  File "/x/site-packages/jax/_src/pallas/mosaic/lowering.py", line 99, in rule\n'
     )
-    assert classify("ValueError", "Cannot store scalars to VMEM", traceback).source == "/home/me/variants/mine.py:40"
+    assert (
+        classify("ValueError", "Cannot store scalars to VMEM", traceback).source == "/home/me/variants/mine.py:40"
+    )
 
 
 @pytest.mark.parametrize("kind", ["crash", "timeout"])

@@ -8,10 +8,6 @@ What this does not protect against: a malicious program that takes over the comp
 user rights; only serialised programs, never a variant's Python, are handed to it.
 """
 
-import contextlib
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,22 +15,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import psutil
-
-from cairn import process
 from cairn.errors import Missing, UsageError
-from cairn.lab import dumps, failures, pipes
+from cairn.lab import dumps, failures
 from cairn.lab.chip import TARGETS
 from cairn.lab.dumps import Dump
 from cairn.lab.failures import Failure
-from cairn.worker import wire
+from cairn.roofline import chips
+from cairn.worker_process import WorkerFailure, WorkerLimits, WorkerProcess
 
 START_TIMEOUT_S = 120.0
 MAX_RSS_BYTES = 12 * 1024**3
 RECYCLE_AFTER = 200  # the process grows by a few megabytes a compile; 0.6-2 GB each
-_MAX_REPLY_BYTES = 1024**2
-_LOG_TAIL_BYTES = 20_000
-_WORKER = Path(wire.__file__).parent
+_DUMP_FOLDER = "dump"  # below the worker's own folder, which bounds it and is removed with it
+# The accelerator type satisfies libtpu's start; it binds no target.
+_ENVIRONMENT = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "TPU_LOG_DIR": "disabled",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "LIBTPU_INIT_ARGS": dumps.DUMP_FLAGS.format(directory=_DUMP_FOLDER),
+}
 
 
 @dataclass(frozen=True)
@@ -80,29 +81,28 @@ class CompileService:
         self, python: Path, *, max_rss_bytes: int = MAX_RSS_BYTES, recycle_after: int = RECYCLE_AFTER
     ) -> None:
         self._python = python
-        self._max_rss_bytes = max_rss_bytes
+        self._limits = WorkerLimits(memory_bytes=max_rss_bytes)
         self._recycle_after = recycle_after
-        self._room: Path | None = None
-        self._child: _Child | None = None
+        self._worker: WorkerProcess | None = None
+        self._compiles = 0
         self._versions: dict[str, str | None] = {}
+        self._closed = True
         self.starts = 0  # processes started so far: tests and reports want it
 
     def __enter__(self) -> "CompileService":
-        self._room = Path(tempfile.mkdtemp(prefix="cairn-lab-"))
+        self._closed = False
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end()
-        if self._room is not None:
-            shutil.rmtree(self._room, ignore_errors=True)
-            self._room = None
+        self._closed = True
 
     @property
     def pid(self) -> int | None:
         """Process id of the running compiler, None when there is none."""
-        return None if self._child is None else self._child.pid
+        return None if self._worker is None else self._worker.pid
 
     def versions(self) -> dict[str, str | None]:
         """Versions of jax, jaxlib and libtpu in the compiler's interpreter.
@@ -118,7 +118,7 @@ class CompileService:
 
         Args:
             exported: the serialised program.
-            target: one of `TARGETS`.
+            target: a chip that has a topology and a table.
             timeout_s: wall-clock limit; the process is ended when it is exceeded.
 
         Raises:
@@ -127,30 +127,29 @@ class CompileService:
         """
         if target not in TARGETS:
             raise UsageError(f"unknown target {target!r}", hint=f"one of {', '.join(TARGETS)}")
-        child = self._ensure()
+        header = {"op": "compile", "topology": chips()[target].topology}
+        worker = self._ensure()
+        folder = worker.folder / _DUMP_FOLDER
         reusable = False
         started = time.monotonic()
+        self._compiles += 1
         try:
-            dumps.empty(child.dump_directory)
-            reply = child.ask({"op": "compile", "target": target}, [exported], timeout_s)
-            total_s = time.monotonic() - started
-            if "error" in reply:
-                result = self._failed(target, failures.classify(**_texts(reply["error"])), total_s)
-            else:
-                result = self._succeeded(target, reply, dumps.read(child.dump_directory), total_s)
-            dumps.empty(child.dump_directory)
-            reusable = child.compiles < self._recycle_after
+            dumps.empty(folder)
+            reply, _ = worker.ask(header, [exported], timeout_s=timeout_s)
+            result = self._succeeded(target, reply, dumps.read(folder), time.monotonic() - started)
+            dumps.empty(folder)
+            reusable = self._compiles < self._recycle_after
             return result
-        except pipes.ChildLost as lost:
-            return self._failed(target, _lost(lost, child, timeout_s), time.monotonic() - started)
+        except WorkerFailure as failure:
+            reusable = failure.reason == "raised" and self._compiles < self._recycle_after
+            total_s = time.monotonic() - started
+            return CompileResult(target, _classified(failure, timeout_s), {"total": total_s}, dict(self._versions))
         finally:
             if not reusable:  # lost, worn out, or interrupted in the middle of an answer
                 self._end()
 
-    def _failed(self, target: str, failure: Failure, total_s: float) -> CompileResult:
-        return CompileResult(target, failure, {"total": total_s}, dict(self._versions))
-
-    def _succeeded(self, target: str, reply: dict[str, Any], dump: Dump, total_s: float) -> CompileResult:
+    @staticmethod
+    def _succeeded(target: str, reply: dict[str, Any], dump: Dump, total_s: float) -> CompileResult:
         return CompileResult(
             target=target,
             failure=None,
@@ -164,128 +163,43 @@ class CompileService:
             dump=dump,
         )
 
-    def _ensure(self) -> "_Child":
-        if self._room is None:
+    def _ensure(self) -> WorkerProcess:
+        if self._closed:
             raise UsageError("CompileService is a context manager: use it in a `with` statement")
-        if self._child is not None and self._child.alive():
-            return self._child
+        if self._worker is not None and self._worker.alive:
+            return self._worker
         self._end()
         self.starts += 1
-        child = _Child(self._python, self._room / f"start-{self.starts}", self._max_rss_bytes)
+        self._compiles = 0
+        worker = WorkerProcess(self._python, "compiler", environment=_ENVIRONMENT, limits=self._limits)
         try:
-            reply = child.ask({"op": "versions"}, [], START_TIMEOUT_S)
-        except pipes.ChildLost as lost:
-            log = child.log_tail().strip().splitlines()
-            child.end()
-            raise _missing(self._python, log[-1] if log else str(lost)) from lost
-        self._versions = reply.get("versions", {})
+            reply, _ = worker.ask({"op": "versions"}, timeout_s=START_TIMEOUT_S)
+        except WorkerFailure as failure:
+            worker.close()
+            raise _missing(self._python, failure.detail.splitlines()[-1]) from failure
+        self._versions = reply["versions"]
         if self._versions.get("libtpu") is None:
-            child.end()
+            worker.close()
             raise _missing(self._python, "no libtpu in it")
-        self._child = child
-        return child
+        self._worker = worker
+        return worker
 
     def _end(self) -> None:
-        if self._child is not None:
-            self._child.end()
-            self._child = None
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
 
 
-class _Child:
-    """One compiler process with its two pipes, its log and its dump directory."""
-
-    def __init__(self, python: Path, room: Path, max_rss_bytes: int) -> None:
-        self.dump_directory = room / "dump"
-        self.dump_directory.mkdir(parents=True)
-        self.compiles = 0
-        self._room = room
-        self._log = room / "log"
-        self._max_rss_bytes = max_rss_bytes
-        environment, self._mark = process.marked_environment(_environment(room, self.dump_directory))
-        ends = pipes.open_pair()
-        command = [str(python), "-E", "-s", str(_WORKER), "compiler", str(ends.child_in), str(ends.child_out)]
-        with self._log.open("wb") as log, contextlib.closing(ends):
-            try:
-                self._process = subprocess.Popen(
-                    command,
-                    cwd=room,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=(ends.child_in, ends.child_out),
-                    start_new_session=True,
-                )
-            except OSError as error:
-                ends.close_parent()
-                raise _missing(python, str(error)) from error
-        self._pipe = pipes.GuardedPipe(ends.parent_out, ends.parent_in, self._guard)
-        self._deadline = 0.0
-        self.pid = self._process.pid
-
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def ask(self, header: dict[str, Any], blobs: list[bytes], timeout_s: float) -> dict[str, Any]:
-        """Send a request and wait for its reply.
-
-        Raises:
-            pipes.ChildLost: no answer in time, too much memory, or the process ended.
-        """
-        self._deadline = time.monotonic() + timeout_s
-        self.compiles += bool(blobs)
-        try:
-            wire.write_frame(self._pipe, header, blobs)  # type: ignore[arg-type]
-            reply, _ = wire.read_frame(self._pipe, _MAX_REPLY_BYTES)  # type: ignore[arg-type]
-        except (OSError, EOFError, wire.WireError) as error:
-            raise pipes.ChildLost("crash", str(error)) from error
-        return reply
-
-    def _guard(self) -> None:
-        if time.monotonic() > self._deadline:
-            raise pipes.ChildLost("timeout", "no answer in time")
-        with contextlib.suppress(psutil.Error):
-            if psutil.Process(self.pid).memory_info().rss > self._max_rss_bytes:
-                raise pipes.ChildLost("memory", f"more than {self._max_rss_bytes / 2**30:.1f} GiB resident")
-
-    def log_tail(self) -> str:
-        data = self._log.read_bytes()[-_LOG_TAIL_BYTES:]
-        return data.decode("utf-8", errors="replace")
-
-    def end(self) -> None:
-        self._pipe.close()
-        process.end_tree(self.pid, self._mark)
-        self._process.wait()
-        shutil.rmtree(self._room, ignore_errors=True)
-
-
-def _environment(room: Path, dump_directory: Path) -> dict[str, str]:
-    """The child's whole environment. The accelerator type satisfies libtpu's start; it binds no target."""
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(room),
-        "TMPDIR": str(room),
-        "LANG": "C.UTF-8",
-        "JAX_PLATFORMS": "cpu",
-        "TPU_SKIP_MDS_QUERY": "1",
-        "TPU_WORKER_HOSTNAMES": "localhost",
-        "TPU_ACCELERATOR_TYPE": "v5litepod-4",
-        "TPU_LOG_DIR": "disabled",
-        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-        "LIBTPU_INIT_ARGS": dumps.DUMP_FLAGS.format(directory=dump_directory),
-    }
-
-
-def _texts(error: dict[str, str]) -> dict[str, str]:
-    return {"error_type": error["type"], "message": error["message"], "traceback": error["traceback"]}
-
-
-def _lost(lost: pipes.ChildLost, child: _Child, timeout_s: float) -> Failure:
-    if lost.why == "timeout":
+def _classified(failure: WorkerFailure, timeout_s: float) -> Failure:
+    """The class of whatever went wrong: an error of the compiler, or the loss of its process."""
+    if failure.reason == "raised":
+        error = failure.error
+        return failures.classify(error["type"], error["message"], error["traceback"])
+    if failure.reason == "timeout":
         return failures.classify("timeout", f"no schedule after {timeout_s:g} s")
-    if lost.why == "memory":
-        return failures.classify("crash", f"the compiler used {lost}")
-    return failures.classify("crash", failures.last_words(child.log_tail()))
+    if failure.reason == "memory":
+        return failures.classify("crash", f"the compiler used too much memory: {failure.detail}")
+    return failures.classify("crash", failures.last_words(failure.detail))
 
 
 def _missing(python: Path, why: str) -> Missing:

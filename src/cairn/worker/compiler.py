@@ -8,11 +8,12 @@ Operands are not pinned to HBM. XLA may park one in on-chip memory and fetch it 
 stand in the scheduled program and the lab charges them (`operands: neighbours charged`).
 
 The parent sets the environment before the start (dump flags are read once, when libtpu is loaded) and collects
-the dumps from disk.
+the dumps from this process' own folder.
 """
 
 import importlib.metadata
 import time
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,13 +21,6 @@ from jax import export
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
-_TOPOLOGIES = {
-    "tpu-v4": "v4:2x2x1",
-    "tpu-v5e": "v5e:2x2",
-    "tpu-v5p": "v5p:2x2x1",
-    "tpu-v6e": "v6e:2x2",
-    "tpu7x": "tpu7x:2x2x1",
-}
 _MEMORY_FIELDS = (
     "argument_size_in_bytes",
     "output_size_in_bytes",
@@ -35,10 +29,11 @@ _MEMORY_FIELDS = (
     "generated_code_size_in_bytes",
 )
 _devices: dict[str, Any] = {}
+Path("dump").mkdir(exist_ok=True)  # where the dump flags point, below the working folder
 
 
 def handle(header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
-    """Answer one request: `{"op": "versions"}` or `{"op": "compile", "target": ...}` with one blob.
+    """Answer one request: `{"op": "versions"}` or `{"op": "compile", "topology": ...}` with one blob.
 
     Raises:
         KeyError: the target is unknown.
@@ -46,15 +41,15 @@ def handle(header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], 
         Exception: whatever the compiler raises; the worker's entry turns it into an error reply.
     """
     if header["op"] == "versions":
-        return {"versions": versions(), "targets": sorted(_TOPOLOGIES)}, []
+        return {"versions": versions()}, []
     if header["op"] == "compile" and len(blobs) == 1:
-        return compile_export(bytearray(blobs[0]), header["target"]), []
+        return compile_export(bytearray(blobs[0]), header["topology"]), []
     raise ValueError(f"no such request: {header['op']!r} with {len(blobs)} blobs")
 
 
-def compile_export(exported: bytearray, target: str) -> dict[str, Any]:
+def compile_export(exported: bytearray, topology: str) -> dict[str, Any]:
     """Compile a serialised program for one generation; sizes in bytes, durations in seconds."""
-    device = _device(target)
+    device = _device(topology)
     program = export.deserialize(exported)
     on_device = SingleDeviceSharding(device)
     arguments = [jax.ShapeDtypeStruct(aval.shape, aval.dtype, sharding=on_device) for aval in program.in_avals]
@@ -85,11 +80,10 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _device(target: str) -> Any:
-    if target not in _devices:
-        topology = topologies.get_topology_desc(platform="tpu", topology_name=_TOPOLOGIES[target])
-        _devices[target] = topology.devices[0]
-    return _devices[target]
+def _device(topology: str) -> Any:
+    if topology not in _devices:
+        _devices[topology] = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices[0]
+    return _devices[topology]
 
 
 def _memory(analysis: Any) -> dict[str, int]:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -39,10 +40,10 @@ class Word:
         self.text = f"900.{random.randrange(10**15):015}"
 
     def sleepers(self) -> list[psutil.Process]:
-        found = [
-            process for process in psutil.process_iter(["cmdline"]) if self.text in (process.info["cmdline"] or [])
-        ]
-        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+        return [process for process in psutil.process_iter(["cmdline", "status"]) if self._sleeps(process.info)]
+
+    def _sleeps(self, info: dict[str, Any]) -> bool:
+        return self.text in (info["cmdline"] or []) and info["status"] != psutil.STATUS_ZOMBIE
 
     def wait_for(self, count: int, seconds: float = 10) -> int:
         deadline = time.monotonic() + seconds
@@ -252,10 +253,8 @@ def test_nothing_outlives_a_judge_that_was_killed(level: str, word: Word, tmp_pa
         judge.send_signal(signal.SIGKILL)
         judge.wait()
     assert word.wait_for(0, 5) == 0
-    deadline = time.monotonic() + 5
-    while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in tree):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    _, alive = psutil.wait_procs(tree, timeout=5)
+    assert not alive
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -171,6 +171,10 @@ def _isolation(registry: Registry) -> Finding:
         found = probe_isolation(find_python(registry))
     except CairnError as error:
         return Finding("isolation", False, error.message, error.hint or "", "judge, climb")
+    except OSError as error:  # inside a sandbox that is read-only throughout
+        return Finding(
+            "isolation", False, str(error), "set TMPDIR to a folder that can be written", "judge, climb"
+        )
     holds = ", ".join(found.holds) or "nothing beyond limits and a private folder"
     refused = [f"{layer}: {text}" for layer, text in found.layers.items() if text != "on"]
     detail = f"{found.level} ({holds})" + (f"; refused: {'; '.join(refused)}" if refused else "")

@@ -58,8 +58,14 @@ def _supervise(child: int, status_read: int | None) -> NoReturn:
     _close_all_but(status_read)
     status = None
     while status is None:
-        asked = signal.sigwait(_WATCHED) == signal.SIGTERM
-        status = int(signal.SIGKILL) if asked else _reap().get(child)
+        if signal.sigwait(_WATCHED) == signal.SIGTERM:
+            with contextlib.suppress(ChildProcessError):  # collected a moment ago: its number may be another's now
+                if os.waitpid(child, os.WNOHANG) == (0, 0):
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+            status = int(signal.SIGKILL)
+        else:
+            status = _reap().get(child)
     _end_descendants()
     if status_read is not None:  # the child was the first process; what it wrote is about the worker
         told = os.read(status_read, _STATUS.size)

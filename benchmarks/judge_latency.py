@@ -1,0 +1,131 @@
+"""Where the time of a judgement goes, stage by stage, and what locking the worker in costs.
+
+    python benchmarks/judge_latency.py [--problem FOLDER ...] [--target tpu-v5p]
+    python benchmarks/judge_latency.py --isolation [--runs N]
+
+The first judgement is cold: oracle, baseline and compiler start and compile for the first time. The second, of the
+same variant by the same judge, is warm. With `--isolation` workers of all levels take turns, so that a drift of the
+machine's speed hits all alike; differences are between neighbours in time, to `process`.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from cairn.judge.case import Case
+from cairn.judge.protocol import VariantSource
+from cairn.judge.referee import Judge
+from cairn.problem import load_problem
+from cairn.roofline import parse_target
+from cairn.worker_process import LEVELS, WorkerProcess
+
+ROOT = Path(__file__).resolve().parents[1]
+TOY = ROOT / "tests" / "toy" / "axpy"
+PYTHON = Path(sys.executable)
+_CALLS = 200
+
+
+def timed(act: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    act()
+    return time.perf_counter() - started
+
+
+def stages_of(case: Case) -> dict[str, float]:
+    """Seconds per stage; one that is run twice (frozen) is added up."""
+    seconds: dict[str, float] = {}
+    for entry in case.stages:
+        seconds[entry["stage"]] = seconds.get(entry["stage"], 0.0) + float(entry["s"])
+    return seconds
+
+
+def show_judgement(folder: Path, target: str) -> None:
+    problem = load_problem(folder)
+    variant = VariantSource.read(problem.variant(problem.start))
+    columns: list[dict[str, float]] = []
+    outcomes = []
+    judge = Judge(problem, parse_target(target), python=PYTHON)
+    opened = timed(judge.__enter__)
+    with judge._stack:
+        for start in (opened, 0.0):
+            cases: list[Case] = []
+            total = timed(lambda: cases.append(judge.judge(variant)))  # noqa: B023  # called at once
+            stages = stages_of(cases[0])
+            between = total - sum(stages.values())
+            columns.append({"start": start, **stages, "between": between, "total": start + total})
+            ruling = cases[0].ruling
+            outcomes.append(f"{cases[0].verdict.value} {ruling.reason if ruling else ''}")
+    print(f"\n{problem.name} / {variant.name}, {target}: {', then '.join(outcomes)}")
+    print(f"{'stage':<12} {'cold s':>8} {'warm s':>8}")
+    for stage in columns[0]:
+        print(f"{stage:<12} {columns[0][stage]:>8.2f} {columns[1].get(stage, 0.0):>8.2f}")
+
+
+def measure_level(level: str) -> dict[str, float]:
+    """Milliseconds: until the worker has told its level, until a variant is loaded, per call, to end it."""
+    text = (TOY / "variants" / "pallas_axpy.py").read_bytes()
+    specs = [{"shape": [64, 1024], "dtype": "float32"}] * 2
+    blobs = [np.ones((64, 1024), np.float32).tobytes()] * 2
+    call = {"op": "call", "inputs": specs, "interpreter": "hlo"}
+    started = time.perf_counter()
+    worker = WorkerProcess(PYTHON, "candidate", isolation=level)
+    reached = worker.isolation.level
+    told = time.perf_counter()
+    worker.ask({"op": "load", "name": "pallas_axpy", "config": {}}, [text], timeout_s=60)
+    loaded = time.perf_counter()
+    worker.ask(call, blobs, timeout_s=60)
+    calls = [timed(lambda: worker.ask(call, blobs, timeout_s=60)) for _ in range(_CALLS)]
+    ended = timed(worker.close)
+    assert reached == level, f"this machine gives {reached} at most"
+    seconds = {
+        "locked": told - started,
+        "loaded": loaded - started,
+        "call": statistics.median(calls),
+        "end": ended,
+    }
+    return {name: 1e3 * value for name, value in seconds.items()}
+
+
+def show_isolation(runs: int) -> None:
+    with WorkerProcess(PYTHON, "candidate") as worker:
+        levels = LEVELS[LEVELS.index(worker.isolation.level) :]
+        if worker.isolation.level == "landlock":
+            levels = ("landlock", "process")
+    taken: dict[str, list[dict[str, float]]] = {level: [] for level in levels}
+    for index in range(runs + 1):
+        for level in levels[index % len(levels) :] + levels[: index % len(levels)]:
+            found = measure_level(level)
+            if index:  # the first round warms the file cache
+                taken[level].append(found)
+    print(f"{runs} runs of each level in turn; milliseconds, median, and the median difference to `process`")
+    print(f"{'level':<22} {'locked in':>16} {'variant loaded':>16} {'one call':>16} {'ended':>16}")
+    for level, samples in taken.items():
+        cells = []
+        for name in ("locked", "loaded", "call", "end"):
+            pairs = zip(samples, taken["process"], strict=True)
+            difference = statistics.median(mine[name] - bare[name] for mine, bare in pairs)
+            cells.append(f"{statistics.median(s[name] for s in samples):.2f} ({difference:+.2f})")
+        print(f"{level:<22} " + " ".join(f"{cell:>16}" for cell in cells))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problem", type=Path, action="append", help="default: the toy problem and kernels/gdn")
+    parser.add_argument("--target", default="tpu-v5p")
+    parser.add_argument("--isolation", action="store_true", help="compare the levels instead")
+    parser.add_argument("--runs", type=int, default=15)
+    arguments = parser.parse_args()
+    if arguments.isolation:
+        show_isolation(arguments.runs)
+        return
+    for folder in arguments.problem or [TOY, ROOT / "kernels" / "gdn"]:
+        show_judgement(folder, arguments.target)
+
+
+if __name__ == "__main__":
+    main()

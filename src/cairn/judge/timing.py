@@ -6,6 +6,7 @@ placement in memory differ between processes, so there are at least three of the
 """
 
 import math
+import os
 import secrets
 import statistics
 from collections.abc import Callable, Sequence
@@ -40,6 +41,8 @@ class TimingPlan:
 
 
 _LEAST_PROCESSES = 3
+# where a driver is and which device to use: the only words of the caller's environment that a timer hears
+_DRIVER_VARIABLES = ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "TPU_VISIBLE_CHIPS")
 
 
 @dataclass
@@ -161,4 +164,5 @@ def timer_environment(platform: str) -> dict[str, str]:
     """Variables of the timing process: the device's platform first, one compute thread setting for both programs."""
     if platform == "cpu":
         return {"JAX_PLATFORMS": "cpu"}
-    return {"JAX_PLATFORMS": f"{platform},cpu", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    driver = {name: os.environ[name] for name in _DRIVER_VARIABLES if name in os.environ}
+    return {**driver, "JAX_PLATFORMS": f"{platform},cpu", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}

@@ -12,6 +12,7 @@ from cairn.errors import CairnError
 # command -> the line that `cairn --help` shows; the module cairn.cli.<command> is not imported for it
 COMMANDS = {
     "climb": "Run attempts on a kernel until one is faster; resumable.",
+    "comment": "Write the summary comment of a round and send it to its issue.",
     "doctor": "Say what works on this machine, and how to get the rest.",
     "judge": "Judge one variant: correctness, compilation, predicted cost, physics.",
     "learnings": "Read and extend AGENT.md, the numbered learnings.",

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from cairn.cli.comment import private_words
 from cairn.cli.learning_file import learnings_path, project_options, used_elsewhere
 from cairn.cli.output import dry_run_option, emit, say
 from cairn.cli.round_facts import fact_row, facts_of, verdicts
@@ -241,7 +242,7 @@ def record(
         diff = unified(edit.before, edit.after, agent_md.name, exists=agent_md.exists())
         emit({"ids": list(edit.ids), "written": False, "diff": diff}, as_json, diff)
         return 0
-    recording = Recording(plan, facts, agent_md)
+    recording = Recording(plan, facts, agent_md, private=private_words())
     recording.begin()
     ids = recording.write_learnings()
     comment = recording.write_comment(ids)

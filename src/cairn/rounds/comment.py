@@ -19,9 +19,16 @@ _MARKER = re.compile(r"<!-- cairn:round run=(\S+) round=(\d+)(?: part=(\d+)/(\d+
 
 
 def render(
-    digest: Digest, learned: Sequence[str], notes: Mapping[str, str], lineages: Mapping[str, Any]
+    digest: Digest,
+    learned: Sequence[str],
+    notes: Mapping[str, str],
+    lineages: Mapping[str, Any],
+    private: tuple[str, ...] = (),
 ) -> tuple[str, list[Redaction]]:
-    """The whole comment without its marker, redacted; and what was taken out of it."""
+    """The whole comment without its marker, redacted; and what was taken out of it.
+
+    `private`: further words to take out, such as this machine's name.
+    """
     rows = [
         [
             fact.variant.name,
@@ -53,7 +60,7 @@ def render(
         "",
         "</details>",
     ]
-    return redact("\n".join(lines) + "\n")
+    return redact("\n".join(lines) + "\n", private)
 
 
 def _in_short(fact: Fact) -> str:

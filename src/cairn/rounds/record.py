@@ -32,12 +32,13 @@ def _silent(step: str) -> None:
 
 @dataclass
 class Recording:
-    """One round being recorded. `announce` hears of every step, before and after it."""
+    """One round being recorded. `announce` hears of every step; `private` are words that must not be sent."""
 
     plan: Plan
     digest: Digest
     agent_md: Path
     announce: Callable[[str], None] = _silent
+    private: tuple[str, ...] = ()
     journal: Journal = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,7 +85,9 @@ class Recording:
 
     def write_comment(self, ids: Sequence[str]) -> list[Path]:
         """Write the comment's text, redacted and with its marker; nothing is sent."""
-        body, taken = render(self.digest, learned(self.plan, ids), notable(self.plan), self.digest.run.lineages)
+        body, taken = render(
+            self.digest, learned(self.plan, ids), notable(self.plan), self.digest.run.lineages, self.private
+        )
         paths = write_comment(self.digest, body)
         if last(self._records(), "comment.written", sha=_sha(body)) is None:
             names = [path.name for path in paths]

@@ -22,6 +22,7 @@ from cairn.worker_process import WorkerFailure
 from judge.lowered import (
     KERNELS,
     block_call,
+    decoded,
     interpreted,
     load,
     lower,
@@ -325,3 +326,39 @@ def test_a_loop_without_end_is_ended_and_the_next_program_is_served() -> None:
             replayed(one, lower(block_call(endless, ((16, 128), F32)), X), X)
         np.testing.assert_array_equal(replayed(one, lower(rowwise(doubling, 2), X), X)[0], X * 2)
         assert one.starts == 2
+
+
+# --- a sample of a large program ---------------------------------------------------------------------------------
+
+
+def specs_of(inputs) -> list[dict]:
+    return [{"dtype": x.dtype.name, "shape": list(x.shape)} for x in inputs]
+
+
+def test_a_sample_covers_whole_cells_and_equals_the_full_run(replayer: Replayer) -> None:
+    folder, shape = KERNELS / "gdn", {"B": 1, "T": 512, "H": 8, "K": 128, "V": 128}
+    inputs, _ = drawn(folder, tuple(shape.items()), "normal")
+    program = lowered(folder, "pallas_fwd", (), tuple(shape.items()))
+    full = replayed(replayer, program, *inputs)
+    sample = replayer.run_sample(program, specs_of(inputs), [x.tobytes() for x in inputs], cells=2, seed=1)
+    heads = np.flatnonzero(sample.covered[0].any(axis=(0, 1, 3)))
+    assert len(heads) == 2
+    for output, covered, want in zip(sample.outputs, sample.covered, full, strict=True):
+        assert covered.mean() == 2 / 8
+        np.testing.assert_array_equal(decoded(output)[covered], want[covered])
+        assert np.isnan(decoded(output)[~covered].astype(F32)).all()
+
+
+def test_a_kernel_that_writes_nan_is_not_mistaken_for_an_uncovered_one(replayer: Replayer) -> None:
+    options = {"compiler_params": pltpu.CompilerParams(dimension_semantics=("parallel",))}
+    program = lower(rowwise(lambda x, out: None, 2, **options), X)
+    sample = replayer.run_sample(program, specs_of([X]), [X.tobytes()], cells=1, seed=0)
+    assert sample.covered[0].mean() == 0.5
+    assert np.isnan(decoded(sample.outputs[0])).all()
+
+
+def test_what_cannot_be_sampled_is_run_in_full(replayer: Replayer) -> None:
+    program = lower(lambda x: x * 2, X)
+    sample = replayer.run_sample(program, specs_of([X]), [X.tobytes()], cells=1, seed=0)
+    assert sample.covered[0].all()
+    np.testing.assert_array_equal(decoded(sample.outputs[0]), X * 2)

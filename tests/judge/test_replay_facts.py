@@ -117,3 +117,42 @@ def test_aliases_and_donations_are_reported(replayer: Replayer) -> None:
     facts = replayer.inspect(lower(call, X))
     assert facts.kernels[0].aliases == {0: 0}
     np.testing.assert_array_equal(replayed(replayer, lower(call, X), X)[0], X * 2)
+
+
+def test_a_skeleton_is_the_same_at_another_shape_unless_the_kernel_is_another(replayer: Replayer) -> None:
+    """The cheat of one shape: exact where it is checked, cheap where it is priced."""
+
+    def function(x, fake: bool):
+        def kernel(x, out):
+            half = x.shape[0] // 2 if fake and steps > 8 else x.shape[0]
+            out[...] = jnp.exp(x[...]) if half == x.shape[0] else x[...]
+
+        steps = x.shape[0] // 8
+        spec = pl.BlockSpec((8, 128), lambda i: (i, 0))
+        return block_call(kernel, (x.shape, F32), grid=(steps,), in_specs=[spec], out_specs=spec)(x)
+
+    def found(rows: int, fake: bool) -> str:
+        return replayer.inspect(lower(lambda x: function(x, fake), normal(rows, 128))).kernels[0].skeleton
+
+    assert found(64, False) == found(4096, False) == found(64, True)
+    assert found(4096, True) != found(64, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "shapes"),
+    [
+        ("gdn", "pallas_fwd", [dict(B=1, T=256, H=2, K=128, V=128), dict(B=8, T=4096, H=16, K=128, V=128)]),
+        ("matmul", "pallas_tiled", [dict(M=256, N=256, K=512), dict(M=4096, N=4096, K=4096)]),
+    ],
+)
+def test_honest_kernels_keep_their_skeleton(
+    name: str, variant: str, shapes: list[dict], replayer: Replayer
+) -> None:
+    module = load(KERNELS / name / "variants" / f"{variant}.py")
+    found = set()
+    for shape in shapes:
+        specs = load(KERNELS / name / "reference.py").input_specs(shape)
+        abstract = [jax.ShapeDtypeStruct(dimensions, jnp.dtype(dtype)) for dimensions, dtype in specs]
+        program = lower(lambda *x: module.run(*x, config=module.Config()), *abstract)
+        found.add(replayer.inspect(program).kernels[0].skeleton)
+    assert len(found) == 1

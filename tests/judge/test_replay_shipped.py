@@ -90,3 +90,23 @@ def test_kernels_of_jax_replay(make, replayer: Replayer) -> None:
     (want,) = interpreted(function, *inputs)
     assert got.dtype == want.dtype
     assert relative_error(got, want) < 2e-2  # dots of float32 in one bfloat16 pass, as on the chip
+
+
+def test_ragged_paged_attention_replays(replayer: Replayer) -> None:
+    """No interpreter of jax 0.10 runs it (buffers seen with another width), the replay does."""
+    from jax.experimental.pallas.ops.tpu.ragged_paged_attention import (
+        ragged_paged_attention,
+        ref_ragged_paged_attention,
+    )
+
+    q, pages = normal(64, 8, 128, dtype=BF16), normal(32, 16, 4, 128, dtype=BF16, seed=1)
+    table = np.random.default_rng(0).permutation(32).reshape(4, 8).astype(np.int32)
+    lengths, starts = np.array([30, 40, 0, 0], np.int32), np.array([0, 20, 52, 52, 52], np.int32)
+    inputs = (q, pages, lengths, table, starts, np.array([2], np.int32))
+
+    def function(*x):
+        return ragged_paged_attention(*x, num_kv_pages_per_block=2, num_queries_per_block=16)
+
+    (got,) = replayed(replayer, lower(function, *inputs, chip="TPU v5p"), *inputs)
+    want = np.asarray(ref_ragged_paged_attention(*inputs))
+    assert relative_error(got[: len(want)], want) < 2e-2

@@ -10,6 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cairn.judge.correctness import Wire
 from cairn.judge.protocol import JudgeLimits, Specs
 from cairn.worker_process import WorkerFailure, WorkerLimits, WorkerProcess
@@ -62,6 +65,8 @@ class KernelFacts:
         unread_operands: operands that the kernel never looks at.
         aliases: from an output to the operand whose memory it takes over.
         unknown_operations: what the replay does not have.
+        skeleton: a digest of its text without the grid and without integer constants. Equal at two shapes if only the
+            number of steps differs; a kernel that is another one at the priced shape has another skeleton.
         unreadable: why the kernel could not be decoded, or empty; the other fields then say nothing.
     """
 
@@ -77,6 +82,7 @@ class KernelFacts:
     unread_operands: tuple[int, ...]
     aliases: Mapping[int, int]
     unknown_operations: tuple[str, ...]
+    skeleton: str
     unreadable: str
 
     @property
@@ -133,6 +139,14 @@ class ProgramFacts:
         return sum(constant.bytes for constant in self.constants)
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Outputs of which only some blocks were computed; `covered` says which elements count, the rest is NaN."""
+
+    outputs: list[Wire]
+    covered: list[NDArray[np.bool_]]
+
+
 class Replayer:
     """A warm worker in the role `replay`; a process that was lost is replaced at the next request."""
 
@@ -152,10 +166,23 @@ class Replayer:
             WorkerFailure: no answer: too slow, too large, or the process died of it.
         """
         reply, outputs = self._ask({"op": "run", "inputs": inputs}, [program, *blobs])
-        return [
-            Wire(spec["dtype"], tuple(spec["shape"]), blob)
-            for spec, blob in zip(reply["outputs"], outputs, strict=True)
+        return _wires(reply["outputs"], outputs)
+
+    def run_sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes], cells: int, seed: int) -> Sample:
+        """Like `run`, but only `cells` steps of the kernel's parallel dimensions, chosen by `seed`.
+
+        It makes a replay at the shape that is priced affordable. A program without a kernel, or with one that
+        cannot be sampled, is run in full, and everything is covered.
+        """
+        header = {"op": "run", "inputs": inputs, "sample": {"cells": cells, "seed": seed}}
+        reply, made = self._ask(header, [program, *blobs])
+        specs = reply["outputs"]
+        outputs = _wires(specs, made[: len(specs)])
+        masks = [
+            np.frombuffer(mask, np.bool_).reshape(output.shape)
+            for output, mask in zip(outputs, made[len(specs) :], strict=True)
         ]
+        return Sample(outputs, masks)
 
     def inspect(self, program: bytes) -> ProgramFacts:
         """What stands in a serialised program; nothing of it is run.
@@ -199,6 +226,10 @@ class Replayer:
         self.close()
 
 
+def _wires(specs: Specs, blobs: Sequence[bytes]) -> list[Wire]:
+    return [Wire(spec["dtype"], tuple(spec["shape"]), blob) for spec, blob in zip(specs, blobs, strict=True)]
+
+
 def _facts(said: Mapping[str, Any]) -> ProgramFacts:
     return ProgramFacts(
         inputs=said["inputs"],
@@ -229,5 +260,6 @@ def _kernel(said: Mapping[str, Any]) -> KernelFacts:
         unread_operands=tuple(said["unread_operands"]),
         aliases={int(output): operand for output, operand in said["aliases"].items()},
         unknown_operations=tuple(said["unknown_operations"]),
+        skeleton=said["skeleton"],
         unreadable=said["unreadable"],
     )

@@ -1,6 +1,8 @@
 """What stands in a kernel, without running it: operations, matmuls with their precision, operands nobody reads."""
 
+import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -147,3 +149,34 @@ def _reads_it(operation: Any, operand: int) -> bool:
     if operation.name == "tpu.enqueue_dma":
         return operand == 0
     return str(operation.name) != "tpu.wait_dma2"
+
+
+def skeleton(kernel: Kernel) -> str:
+    """A digest of the kernel's text without the grid and without integer constants.
+
+    Equal for two shapes if the author wrote one kernel and only the number of steps differs, so that what a replay
+    shows at a small shape is said of the large one's kernel too.
+    """
+    digest = hashlib.sha256()
+    for view in kernel.module.body:
+        for line in _lines(view.operation):
+            digest.update(line.encode())
+    return digest.hexdigest()
+
+
+def _lines(operation: Any) -> Iterator[str]:
+    for region in operation.regions:
+        for block in region:
+            yield ",".join(str(argument.type) for argument in block.arguments)
+            for view in block:
+                inner = view.operation
+                types = ",".join(str(result.type) for result in inner.results)
+                yield f"{inner.name}({len(inner.operands)}):{types}{_said(inner)}"
+                yield from _lines(inner)
+
+
+def _said(operation: Any) -> str:
+    attributes = operation.attributes
+    if operation.name == "arith.constant" and str(attributes["value"].type) in ("i32", "index"):
+        return ""
+    return ";".join(f"{name}={attributes[name]}" for name in sorted(attributes))

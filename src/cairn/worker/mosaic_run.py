@@ -7,8 +7,11 @@ fill its block leaves NaN. Scratch keeps its content from step to step, but not 
 """
 
 import itertools
+import math
+import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,18 @@ from mosaic_types import OutOfBounds, Unreplayable, dtype_named, poison  # type:
 Index = tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """Run only some steps of the parallel dimensions, chosen by the seed; the arbitrary ones run in full.
+
+    `dry` runs no kernel at all: zeros where a chosen step would write, NaN elsewhere. It tells what is covered.
+    """
+
+    cells: int
+    seed: int
+    dry: bool = False
+
+
 class KernelProgram:
     """A kernel built once, callable on arrays; one call at a time."""
 
@@ -30,6 +45,8 @@ class KernelProgram:
         self._inputs = inputs
         self._aliases = aliases
         self._lock = threading.Lock()
+        self.sampling: Sampling | None = None
+        self.calls = 0
         self._bounds: Index = ()
         reads = {**READS, "tpu.iteration_bound": self._make_bound}
         self._builder = Builder(Tables(PURE, reads, EFFECTS))
@@ -50,6 +67,7 @@ class KernelProgram:
     def __call__(self, *operands: Any) -> tuple[Any, ...]:
         """Run on arrays of the operands' exact types; give the results."""
         with self._lock, np.errstate(all="ignore"):
+            self.calls += 1
             return self._run(operands)
 
     def _run(self, operands: Sequence[Any]) -> tuple[Any, ...]:
@@ -62,9 +80,11 @@ class KernelProgram:
             for array, type_ in zip(rest[: kernel.prefetched], kernel.prefetch_types, strict=True)
         ]
         windows = self._open(rest[kernel.prefetched :])
+        if self.sampling is not None and self.sampling.dry:
+            return self._run_dry(scalars, windows)
         scratch = [allocate(type_) for type_ in kernel.scratch_types]
         before: Index | None = None
-        for step in itertools.product(*map(range, self._bounds)):
+        for step in self._steps():
             moved = before is not None and self._parallel_part(before) != self._parallel_part(step)
             if moved:
                 _poison_again(scratch, kernel.scratch_types)
@@ -76,6 +96,34 @@ class KernelProgram:
             window.flush()
         return tuple(window.array for window in windows[self._inputs :])
 
+    def _run_dry(self, scalars: Sequence[Any], windows: list["_Open"]) -> tuple[Any, ...]:
+        outputs = windows[self._inputs :]
+        for step in self._steps():
+            index = [np.int32(number) for number in step]
+            for window in outputs:
+                window.at(index, scalars, False)[...] = 0
+        for window in outputs:
+            window.flush()
+        return tuple(window.array for window in outputs)
+
+    @property
+    def sampleable(self) -> bool:
+        """Only results that can hold NaN tell what is not covered, and only if they start out as NaN."""
+        results = self.kernel.window_types[self._inputs :]
+        floats = all(np.dtype(dtype_named(memref_parts(type_)[1])).kind not in "biu" for type_ in results)
+        windowed = all(window.bounds is not None for window in self.kernel.windows[self._inputs :])
+        return floats and windowed and not self._aliases
+
+    def _steps(self) -> Iterator[Index]:
+        every = itertools.product(*map(range, self._bounds))
+        total = math.prod(self._parallel_part(self._bounds))
+        if self.sampling is None or self.sampling.cells >= total:
+            return every
+        extents = self._parallel_part(self._bounds)
+        drawn = random.Random(self.sampling.seed).sample(range(total), self.sampling.cells)
+        chosen = {tuple(int(n) for n in np.unravel_index(cell, extents)) for cell in drawn}
+        return (step for step in every if self._parallel_part(step) in chosen)
+
     def _parallel_part(self, step: Index) -> Index:
         return tuple(n for n, meaning in zip(step, self._semantics, strict=True) if "parallel" in meaning)
 
@@ -86,6 +134,8 @@ class KernelProgram:
         if len(arrays) != self._inputs:
             raise Unreplayable(f"{len(arrays)} operands for {self._inputs} windows")
         skipped = kernel.dynamic_bounds + kernel.prefetched
+        if any(operand < skipped for operand in self._aliases.values()):
+            raise Unreplayable("a result in the memory of a scalar")
         return [
             _Open(window, transform, arrays[position], is_output=False)
             for position, (window, transform) in enumerate(

@@ -29,10 +29,16 @@ def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
 
 
 def _run(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    program, *inputs = blobs
-    outputs = _program(program).run(arrays.unpack(header["inputs"], inputs))
+    text, *inputs = blobs
+    program, given = _program(text), arrays.unpack(header["inputs"], inputs)
+    sample = header.get("sample")
+    if sample is None:
+        outputs, covered = program.run(given), []
+    else:
+        outputs, covered = program.run_sample(given, sample["cells"], sample["seed"])
     specs, output_blobs = arrays.pack(outputs)
-    return {"outputs": specs}, output_blobs
+    _, covered_blobs = arrays.pack(covered)
+    return {"outputs": specs}, [*output_blobs, *covered_blobs]
 
 
 def _inspect(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:

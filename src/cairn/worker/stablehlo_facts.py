@@ -6,7 +6,7 @@ from typing import Any
 
 from jax import export
 from jaxlib.mlir import ir
-from mosaic_facts import KernelCount, constant_fact, unread_operands  # type: ignore[import-not-found]
+from mosaic_facts import KernelCount, constant_fact, skeleton, unread_operands  # type: ignore[import-not-found]
 from mosaic_module import DYNAMIC, Kernel, body_of, decode, new_context  # type: ignore[import-not-found]
 from mosaic_types import Unreplayable  # type: ignore[import-not-found]
 from stablehlo_flow import Flow  # type: ignore[import-not-found]
@@ -113,6 +113,7 @@ class _Reading:
             "unread_operands": [],
             "aliases": {str(output): operand for output, operand in aliases(operation).items()},
             "unknown_operations": [],
+            "skeleton": "",
             "unreadable": kernel if isinstance(kernel, str) else "",
         }
         if isinstance(kernel, str):
@@ -129,6 +130,7 @@ class _Reading:
             "flops_exact": counted.exact,
             "unread_operands": unread_operands(kernel, len(operation.operands)),
             "unknown_operations": counted.unknown,
+            "skeleton": skeleton(kernel),
         }
 
     def _all_constants(self, everywhere: list[Any]) -> list[dict[str, Any]]:

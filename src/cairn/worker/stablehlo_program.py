@@ -18,8 +18,9 @@ from jax import export
 from jax._src import compiler, xla_bridge
 from jaxlib import xla_client
 from jaxlib.mlir import ir
+from mosaic_build import integers  # type: ignore[import-not-found]
 from mosaic_module import body_of, decode, new_context  # type: ignore[import-not-found]
-from mosaic_run import KernelProgram  # type: ignore[import-not-found]
+from mosaic_run import KernelProgram, Sampling  # type: ignore[import-not-found]
 from mosaic_types import OutOfBounds, Stuck, Unreplayable  # type: ignore[import-not-found]
 
 jax.config.update("jax_enable_x64", True)  # inputs keep the types that the program was lowered with
@@ -53,6 +54,7 @@ class ReplayProgram:
         check_form(self._exported)
         self._failure: Exception | None = None
         self._callbacks: list[Callable[..., Any]] = []
+        self._kernels: list[KernelProgram] = []
         with new_context(), ir.Location.unknown():
             module = ir.Module.parse(self._exported.mlir_module())
             for operation in list(operations(module.operation)):
@@ -80,6 +82,25 @@ class ReplayProgram:
             raise
         return outputs
 
+    def run_sample(self, inputs: Sequence[Any], cells: int, seed: int) -> tuple[list[Any], list[Any]]:
+        """Outputs of some steps of the kernel's parallel dimensions, and which elements of them are covered.
+
+        A program without a kernel, with several, or with one that cannot be sampled is run in full.
+        """
+        if len(self._kernels) == 1 and self._kernels[0].sampleable:
+            kernel = self._kernels[0]
+            kernel.calls = 0
+            try:
+                kernel.sampling = Sampling(cells, seed)
+                outputs = self.run(inputs)
+                kernel.sampling = Sampling(cells, seed, dry=True)
+                if kernel.calls == 1 and all(output.dtype.kind not in "biu" for output in outputs):
+                    return outputs, [~np.isnan(output) for output in self.run(inputs)]
+            finally:
+                kernel.sampling = None
+        outputs = self.run(inputs)
+        return outputs, [np.ones(output.shape, np.bool_) for output in outputs]
+
     def _prepare(self, operation: Any) -> None:
         if operation.name in _REFUSED:
             raise Unreplayable(operation.name)
@@ -94,10 +115,12 @@ class ReplayProgram:
 
     def _call_back(self, operation: Any) -> None:
         """Replace a kernel's custom call by a call of this process."""
+        check_layouts(operation)
         kernel = decode(body_of(operation))
         inputs = len(operation.operands) - kernel.dynamic_bounds - kernel.prefetched
         program = KernelProgram(kernel, inputs, aliases(operation))
         types = [ir.RankedTensorType(result.type) for result in operation.results]
+        self._kernels.append(program)
         program.output_shapes = [tuple(type_.shape) for type_ in types]
         self._callbacks.append(self._guarded(program, [_boundary_dtype(type_.element_type) for type_ in types]))
         attributes = {
@@ -142,6 +165,17 @@ def check_form(exported: Any) -> None:
         raise Unreplayable(f"a program for {exported.nr_devices} devices, {', '.join(exported.platforms)}")
     if exported.ordered_effects or exported.unordered_effects:
         raise Unreplayable("a program with effects")
+
+
+def check_layouts(operation: Any) -> None:
+    """A kernel sees memory; only with the usual order of dimensions is that the array."""
+    for name in ("operand_layouts", "result_layouts"):
+        if name not in operation.attributes:
+            continue
+        for layout in ir.ArrayAttr(operation.attributes[name]):
+            order = integers(layout)
+            if order != sorted(order, reverse=True):
+                raise Unreplayable(f"a kernel with {name} {order}")
 
 
 def operations(operation: Any) -> Iterator[Any]:

@@ -110,7 +110,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 user, group = os.geteuid(), os.getegid()
 assert libc.unshare(0x10000000) == 0, os.strerror(ctypes.get_errno())
 Path("/proc/self/setgroups").write_text("deny")
-Path("/proc/self/uid_map").write_text(f"1000 {user} 1")
+Path("/proc/self/uid_map").write_text(f"{sys.argv[1]} {user} 1")
 Path("/proc/self/gid_map").write_text(f"1000 {group} 1")
 Path("/proc/sys/user/max_user_namespaces").write_text("0")
 os.execv(sys.executable, [sys.executable, "-c", '''
@@ -123,13 +123,27 @@ print(json.dumps([found.level, found.holds, dict(found.layers)]))
 """
 
 
-def test_a_kernel_that_refuses_namespaces_gives_the_next_level() -> None:
-    """A real refusal: the limit on user namespaces is zero, and no right is left to go without them."""
+def probe_where_refused(user: int) -> tuple[str, list[str], dict[str, str]]:
+    """Ask for the level as this user in a namespace that allows no further user namespace."""
     if "processes" not in probe_isolation(PYTHON).holds:
         pytest.skip("namespaces are refused here already")
-    done = subprocess.run([PYTHON, "-c", REFUSING], capture_output=True, text=True, check=False, timeout=60)
+    command = [PYTHON, "-c", REFUSING, str(user)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     level, holds, layers = json.loads(done.stdout)
+    return level, holds, layers
+
+
+def test_root_does_without_user_namespaces() -> None:
+    level, holds, layers = probe_where_refused(user=0)
+    assert layers["namespaces"] == layers["view"] == "on"
+    assert "namespaces" in level
+    assert {"processes", "network", "files", "privileges"} <= set(holds)
+
+
+def test_a_kernel_that_refuses_namespaces_gives_the_next_level() -> None:
+    """A real refusal: the limit on user namespaces is zero, and an ordinary user has no right to go without."""
+    level, holds, layers = probe_where_refused(user=1000)
     assert level in ("landlock", "process")
     assert layers["namespaces"] != "on"
     assert "processes" not in holds

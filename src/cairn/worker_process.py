@@ -54,7 +54,10 @@ class Isolation:
 
 
 class WorkerProcess:
-    """One worker in one role. Use it as a context manager; leaving ends its whole process tree."""
+    """One worker in one role. Use it as a context manager; leaving ends its whole process tree.
+
+    An untrusted one also ends with the thread that made it, because to the kernel that thread is its parent.
+    """
 
     def __init__(
         self,

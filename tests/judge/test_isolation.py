@@ -20,9 +20,11 @@ import numpy as np
 import pytest
 
 from cairn.judge.protocol import Oracle
+from cairn.judge.referee import Judge
 from cairn.problem import load_problem
-from cairn.worker_process import LEVELS, WORKER_FOLDER, Isolation, WorkerFailure, WorkerProcess
-from conftest import TOY
+from cairn.roofline import parse_target
+from cairn.worker_process import LEVELS, WORKER_FOLDER, Isolation, WorkerFailure, WorkerProcess, probe_isolation
+from conftest import TOY, Workspace
 
 PYTHON = Path(sys.executable)
 ESCAPES = Path(__file__).with_name("escape_attempts.py")
@@ -187,3 +189,16 @@ def test_memory_holds_no_truth_seed_shape_or_path(tmp_path: Path) -> None:
         _, (found,) = worker.ask({**call, "inputs": specs}, [rows, rows], timeout_s=60)
     assert found[0], "the search does not find what is there"
     assert not [name for name, hit in zip(secrets_, found[1:], strict=True) if hit]
+
+
+@pytest.mark.tpu_compiler
+def test_doctor_and_fingerprint_name_the_level(workspace: Workspace) -> None:
+    best = probe_isolation(PYTHON)
+    command = [PYTHON, "-c", "from cairn.cli.main import main; main()", "doctor", "--json"]
+    done = subprocess.run(command, cwd=workspace.root, capture_output=True, text=True, check=True)
+    (finding,) = [entry for entry in json.loads(done.stdout)["findings"] if entry["name"] == "isolation"]
+    assert finding["detail"].startswith(f"{best.level} (")
+    assert finding["ok"] == (best.level != "process")
+    assert bool(finding["fix"]) == any(text != "on" for text in best.layers.values())
+    with Judge(load_problem(TOY), parse_target("tpu-v5p"), python=PYTHON) as judge:
+        assert judge.fingerprint()["isolation"] == best.level

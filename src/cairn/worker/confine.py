@@ -50,11 +50,12 @@ def confine(wish: Mapping[str, Any]) -> dict[str, Any]:
         _try(layers, "view", lambda: confine_view.build_view(folder, readable, scratch_bytes))
 
     confine_tree.fork_supervised(prepare if namespaced else None)
-    viewed = layers.get("view") == _ON
+    unseen = Path("/proc/self").readlink().name == str(os.getpid())  # a /proc that counts as this namespace does
     _try(layers, "privileges", linux.drop_capabilities)
-    locked = wish["level"] in (BOTH, LANDLOCK) and _try(layers, "landlock", lambda: _lock_files(readable, folder))
+    if wish["level"] in (BOTH, LANDLOCK):
+        _try(layers, "landlock", lambda: _lock_files(readable, folder))
     _try(layers, "calls", confine_rules.refuse_calls)
-    return _report(layers, namespaced, viewed, locked)
+    return _report(layers, unseen)
 
 
 def _try(layers: dict[str, str], name: str, act: Callable[[], Any]) -> bool:
@@ -68,18 +69,22 @@ def _try(layers: dict[str, str], name: str, act: Callable[[], Any]) -> bool:
     return True
 
 
-def _report(layers: dict[str, str], namespaced: bool, viewed: bool, locked: bool) -> dict[str, Any]:
-    """The level reached, and what holds because of it."""
-    calls = layers["calls"] == _ON
-    abi = confine_rules.landlock_abi() if locked else 0
+def _report(layers: dict[str, str], unseen: bool) -> dict[str, Any]:
+    """The level reached, and what holds because of it.
+
+    Some containers forbid a fresh /proc; then others are not `unseen` in it, unless Landlock closes it.
+    """
+    namespaced, viewed, locked, calls, privileges = (
+        layers.get(name) == _ON for name in ("namespaces", "view", "landlock", "calls", "privileges")
+    )
     facts = {
-        "processes": namespaced,
-        "signals": namespaced or abi >= 6,
+        "processes": namespaced and (unseen or locked),
+        "signals": namespaced or (locked and confine_rules.landlock_abi() >= 6),
         "network": namespaced or calls,
         "files": viewed or locked,
         "disk": viewed,
         "calls": calls,
-        "privileges": layers["privileges"] == _ON,
+        "privileges": privileges,
     }
     level = {(True, True): BOTH, (True, False): NAMESPACES, (False, True): LANDLOCK}.get(
         (namespaced, locked), PROCESS

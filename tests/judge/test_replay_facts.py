@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental import pallas as pl
+from jax.experimental.pallas import tpu as pltpu
 
 from cairn.judge.protocol import JudgeLimits
 from cairn.judge.replay import Replayer
@@ -156,3 +157,11 @@ def test_honest_kernels_keep_their_skeleton(
         program = lower(lambda *x: module.run(*x, config=module.Config()), *abstract)
         found.add(replayer.inspect(program).kernels[0].skeleton)
     assert len(found) == 1
+
+
+def test_what_the_author_tells_the_compiler_is_reported(replayer: Replayer) -> None:
+    options = {"compiler_params": pltpu.CompilerParams(vmem_limit_bytes=2**20, flags={"xla_tpu_some_flag": True})}
+    (kernel,) = replayer.inspect(lower(block_call(doubling, ((16, 128), F32), **options), X)).kernels
+    assert kernel.config["scoped_memory_configs"][0]["size"] == 2**20
+    assert kernel.config["flag_configs"][0]["flag_type"] == "xla_tpu_some_flag"
+    assert "body" not in kernel.config

@@ -199,6 +199,13 @@ TABLE = [
         (normal(16, 256), normal(256, 128)),
         1e-6,
     ),
+    Case(
+        "float8",
+        lambda a, b: jnp.dot(a, b, preferred_element_type=F32),
+        lambda a, b: wide(a) @ wide(b),
+        (normal(32, 128).astype(jnp.float8_e4m3fn), normal(128, 128).astype(jnp.float8_e4m3fn)),
+        1e-6,
+    ),
     exact(
         "int8",
         lambda a, b: jnp.dot(a, b, preferred_element_type=I32),

@@ -19,7 +19,7 @@ from cairn.worker_process import WorkerFailure, WorkerLimits, WorkerProcess
 
 # Matrices of a kernel's block are small: a second thread costs more in waking up than it saves.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-_FAULTS = {"OutOfBounds": "out_of_bounds", "Stuck": "stuck", "AssertionError": "assertion"}
+_FAULTS = {"OutOfBounds": "out_of_bounds", "Stuck": "stuck", "AssertedFalse": "assertion"}
 
 
 class Unreplayable(Exception):
@@ -65,6 +65,7 @@ class KernelFacts:
         unread_operands: operands that the kernel never looks at.
         aliases: from an output to the operand whose memory it takes over.
         unknown_operations: what the replay does not have.
+        config: what its author tells the compiler: flags, limits, claims about cost.
         skeleton: a digest of its text without the grid and without integer constants. Equal at two shapes if only the
             number of steps differs; a kernel that is another one at the priced shape has another skeleton.
         unreadable: why the kernel could not be decoded, or empty; the other fields then say nothing.
@@ -83,6 +84,7 @@ class KernelFacts:
     aliases: Mapping[int, int]
     unknown_operations: tuple[str, ...]
     skeleton: str
+    config: Mapping[str, Any]
     unreadable: str
 
     @property
@@ -114,7 +116,8 @@ class ProgramFacts:
         output_inputs: for every output, the inputs it depends on.
         constant_outputs: outputs that depend on no input.
         donated_inputs: inputs whose memory the program may overwrite.
-        constants: constants of at least 64 bytes with values of their own, largest first.
+        constants: constants of at least 64 bytes with values of their own, the 32 largest.
+        constant_bytes: the size of all of these together.
         dots: products outside of kernels, as `f32 x f32 DEFAULT`, with their number.
     """
 
@@ -128,15 +131,12 @@ class ProgramFacts:
     output_inputs: tuple[tuple[int, ...], ...]
     donated_inputs: tuple[int, ...]
     constants: tuple[ConstantFacts, ...]
+    constant_bytes: int
     dots: Mapping[str, int]
 
     @property
     def constant_outputs(self) -> tuple[int, ...]:
         return tuple(index for index, inputs in enumerate(self.output_inputs) if not inputs)
-
-    @property
-    def constant_bytes(self) -> int:
-        return sum(constant.bytes for constant in self.constants)
 
 
 @dataclass(frozen=True)
@@ -157,15 +157,17 @@ class Replayer:
         self._worker: WorkerProcess | None = None
         self.starts = 0
 
-    def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire]:
-        """Outputs of a serialised program on concrete inputs.
+    def run(
+        self, program: bytes, inputs: Specs, blobs: Sequence[bytes], timeout_s: float | None = None
+    ) -> list[Wire]:
+        """Outputs of a serialised program on concrete inputs, within `call_s` unless another limit is given.
 
         Raises:
             Unreplayable: something in it is not known.
             ReplayFault: it leaves its buffers, or waits for ever.
             WorkerFailure: no answer: too slow, too large, or the process died of it.
         """
-        reply, outputs = self._ask({"op": "run", "inputs": inputs}, [program, *blobs])
+        reply, outputs = self._ask({"op": "run", "inputs": inputs}, [program, *blobs], timeout_s)
         return _wires(reply["outputs"], outputs)
 
     def run_sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes], cells: int, seed: int) -> Sample:
@@ -193,7 +195,9 @@ class Replayer:
         """
         return _facts(self._ask({"op": "inspect"}, [program])[0]["facts"])
 
-    def _ask(self, header: dict[str, Any], blobs: Sequence[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    def _ask(
+        self, header: dict[str, Any], blobs: Sequence[bytes], timeout_s: float | None = None
+    ) -> tuple[dict[str, Any], list[bytes]]:
         if self._worker is None or not self._worker.alive:
             self.close()
             self._worker = WorkerProcess(
@@ -201,7 +205,7 @@ class Replayer:
             )
             self.starts += 1
         try:
-            return self._worker.ask(header, blobs, timeout_s=self._limits.call_s)
+            return self._worker.ask(header, blobs, timeout_s=timeout_s or self._limits.call_s)
         except WorkerFailure as failure:
             kind = failure.error.get("type", "")
             message = failure.error.get("message", failure.detail)
@@ -242,6 +246,7 @@ def _facts(said: Mapping[str, Any]) -> ProgramFacts:
         output_inputs=tuple(tuple(inputs) for inputs in said["output_inputs"]),
         donated_inputs=tuple(said["donated_inputs"]),
         constants=tuple(ConstantFacts(**constant) for constant in said["constants"]),
+        constant_bytes=said["constant_bytes"],
         dots=dict(said["dots"]),
     )
 
@@ -261,5 +266,6 @@ def _kernel(said: Mapping[str, Any]) -> KernelFacts:
         aliases={int(output): operand for output, operand in said["aliases"].items()},
         unknown_operations=tuple(said["unknown_operations"]),
         skeleton=said["skeleton"],
+        config=dict(said["config"]),
         unreadable=said["unreadable"],
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxlib.mlir import ir
-from mosaic_types import Kind, Unreplayable, kind_of  # type: ignore[import-not-found]
+from mosaic_types import MISTAKES, Kind, Unreplayable, kind_of  # type: ignore[import-not-found]
 
 Make = Callable[["Node"], Callable[..., Any]]
 
@@ -177,7 +177,10 @@ class Builder:
         if name in tables.pure and self.known.issuperset(operands):
             self._fold(operation, make, operands)
             return None
-        call = make(Node(operation, self))
+        try:
+            call = make(Node(operation, self))
+        except MISTAKES as error:
+            raise Unreplayable(f"{name}: {type(error).__name__}: {error}") from error
         slots = [self._new_slot(result) for result in operation.results]
         return call, operands, _results(slots), slots
 
@@ -188,7 +191,10 @@ class Builder:
         key = (operation.name, said, tuple(operands), str(operation.results[0].type))
         slot = self._seen.get(key)
         if slot is None:
-            made = make(Node(operation, self))(*[self.slot_values[slot] for slot in operands])
+            try:
+                made = make(Node(operation, self))(*[self.slot_values[slot] for slot in operands])
+            except MISTAKES as error:
+                raise Unreplayable(f"{operation.name}: {type(error).__name__}: {error}") from error
             slot = self._new_slot(operation.results[0])
             self.slot_values[slot] = made
             self.known.add(slot)

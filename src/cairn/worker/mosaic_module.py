@@ -71,6 +71,13 @@ def body_of(operation: Any) -> bytes:
     return base64.b64decode(config["custom_call_config"]["body"])
 
 
+def config_of(operation: Any) -> dict[str, Any]:
+    """What else stands in a custom call's configuration: flags for the compiler, limits, claims about cost."""
+    config = json.loads(ir.StringAttr(operation.attributes["backend_config"]).value)
+    inner = {key: value for key, value in config.pop("custom_call_config", {}).items() if key != "body"}
+    return {**config, **inner}
+
+
 def decode(body: bytes) -> Kernel:
     """Parse a module. Call it inside a context of `new_context`.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from mosaic_build import Node  # type: ignore[import-not-found]
-from mosaic_types import Stuck  # type: ignore[import-not-found]
+from mosaic_types import AssertedFalse, Stuck  # type: ignore[import-not-found]
 
 Call = Callable[..., Any]
 Make = Callable[[Node], Call]
@@ -100,7 +100,7 @@ def _assert(node: Node) -> Call:
 
     def check(condition: Any) -> None:
         if not condition:
-            raise AssertionError(message)
+            raise AssertedFalse(message)
 
     return check
 

@@ -1,4 +1,4 @@
-"""Types of a Mosaic program in NumPy, and the three ways a replay can end without outputs.
+"""Types of a Mosaic program in NumPy, and the ways a replay can end without outputs.
 
 Floats narrower than 32 bits live as float32 arrays that hold only values of their type: products of two bfloat16
 numbers are then exact, matmuls go straight to BLAS, and every result is rounded to its own type where the program
@@ -21,9 +21,16 @@ class OutOfBounds(Exception):
     """The program reads, writes or copies outside of a buffer, or breaks its own promise about an index."""
 
 
+class AssertedFalse(Exception):
+    """An assertion that the program carries does not hold."""
+
+
 class Stuck(Exception):
     """The program waits for a copy or a signal that can no longer come."""
 
+
+# What a mistake of the replay's own would raise: no verdict about the program, so it becomes `Unreplayable`.
+MISTAKES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 _DTYPES = {
     "i1": np.bool_,

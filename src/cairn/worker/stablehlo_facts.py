@@ -7,7 +7,7 @@ from typing import Any
 from jax import export
 from jaxlib.mlir import ir
 from mosaic_facts import KernelCount, constant_fact, skeleton, unread_operands  # type: ignore[import-not-found]
-from mosaic_module import DYNAMIC, Kernel, body_of, decode, new_context  # type: ignore[import-not-found]
+from mosaic_module import DYNAMIC, Kernel, body_of, config_of, decode, new_context  # type: ignore[import-not-found]
 from mosaic_types import Unreplayable  # type: ignore[import-not-found]
 from stablehlo_flow import Flow  # type: ignore[import-not-found]
 from stablehlo_program import (  # type: ignore[import-not-found]
@@ -59,6 +59,7 @@ class _Reading:
         talking = sorted({op.name for op in everywhere if op.name in _TALKS_TO_HOST})
         talking += sorted({f"{op.name} on the host" for op in everywhere if _is_for_host(op)})
         kernels = [self._kernel(op) for op in everywhere if _is_kernel(op)]
+        constants = self._all_constants(everywhere)
         return {
             "inputs": self._inputs,
             "kernels": kernels,
@@ -69,7 +70,8 @@ class _Reading:
             "unused_inputs": sorted(set(range(self._inputs)).difference(*output_inputs)),
             "output_inputs": output_inputs,
             "donated_inputs": self._donated(),
-            "constants": self._all_constants(everywhere),
+            "constants": constants[:_MOST_CONSTANTS],
+            "constant_bytes": sum(fact["bytes"] for fact in constants),
             "dots": dict(Counter(_dot(op) for op in everywhere if op.name in _DOTS)),
         }
 
@@ -114,6 +116,7 @@ class _Reading:
             "aliases": {str(output): operand for output, operand in aliases(operation).items()},
             "unknown_operations": [],
             "skeleton": "",
+            "config": config_of(operation),
             "unreadable": kernel if isinstance(kernel, str) else "",
         }
         if isinstance(kernel, str):
@@ -140,7 +143,7 @@ class _Reading:
             if operation.name == "stablehlo.constant"
         ]
         found = self._constants + [fact for fact in outside if fact is not None]
-        return sorted(found, key=lambda fact: -fact["bytes"])[:_MOST_CONSTANTS]
+        return sorted(found, key=lambda fact: -fact["bytes"])
 
     def _donated(self) -> list[int]:
         """Inputs that `main` marks as its to overwrite."""

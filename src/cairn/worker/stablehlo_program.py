@@ -21,7 +21,7 @@ from jaxlib.mlir import ir
 from mosaic_build import integers  # type: ignore[import-not-found]
 from mosaic_module import body_of, decode, new_context  # type: ignore[import-not-found]
 from mosaic_run import KernelProgram, Sampling  # type: ignore[import-not-found]
-from mosaic_types import OutOfBounds, Stuck, Unreplayable  # type: ignore[import-not-found]
+from mosaic_types import MISTAKES, AssertedFalse, OutOfBounds, Stuck, Unreplayable  # type: ignore[import-not-found]
 
 jax.config.update("jax_enable_x64", True)  # inputs keep the types that the program was lowered with
 
@@ -43,7 +43,7 @@ _REFUSED = {
     )
 }
 _DOTS = {"stablehlo.dot_general", "stablehlo.dot", "stablehlo.convolution"}
-_KERNEL_ERRORS = (Unreplayable, OutOfBounds, Stuck, AssertionError, ValueError, IndexError, TypeError, KeyError)
+_FINDINGS = (Unreplayable, OutOfBounds, Stuck, AssertedFalse)
 
 
 class ReplayProgram:
@@ -151,8 +151,11 @@ class ReplayProgram:
         def call(*operands: Any) -> tuple[Any, ...]:
             try:
                 results = program(*[np.asarray(operand) for operand in operands])
-            except _KERNEL_ERRORS as error:
+            except _FINDINGS as error:
                 self._failure = error
+                raise
+            except MISTAKES as error:
+                self._failure = Unreplayable(f"{program.kernel.name}: {type(error).__name__}: {error}")
                 raise
             return tuple(_as_result(array, dtype) for array, dtype in zip(results, dtypes, strict=True))
 

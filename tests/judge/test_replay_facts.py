@@ -165,3 +165,41 @@ def test_what_the_author_tells_the_compiler_is_reported(replayer: Replayer) -> N
     assert kernel.config["scoped_memory_configs"][0]["size"] == 2**20
     assert kernel.config["flag_configs"][0]["flag_type"] == "xla_tpu_some_flag"
     assert "body" not in kernel.config
+
+
+def test_branches_on_data_are_reported_and_those_on_the_grid_are_not(replayer: Replayer) -> None:
+    """exp of a constant has other last digits on the chip: enough to know where one is."""
+
+    def on_arithmetic(x, out):
+        here = jnp.exp(x[0, 0] * 0 + 1.2345) > 3.43668
+        out[...] = x[...]
+
+        @pl.when(here)
+        def _():
+            out[...] = x[...] * 2
+
+    def on_the_grid(x, out):
+        @pl.when((pl.program_id(0) == 0) | (pl.program_id(0) == pl.num_programs(0) - 1))
+        def _():
+            out[...] = x[...] * 2
+
+    for kernel, expected in ((on_arithmetic, ("scf.if",)), (on_the_grid, ())):
+        program = lower(block_call(kernel, ((16, 128), F32), grid=(2,)), X)
+        assert replayer.inspect(program).kernels[0].data_branches == expected
+    folder = KERNELS / "gdn"
+    module, inputs = load(folder / "variants" / "pallas_fwd.py"), load(folder / "reference.py").input_specs
+    specs = [
+        jax.ShapeDtypeStruct(s, jnp.dtype(d)) for s, d in inputs({"B": 1, "T": 128, "H": 1, "K": 128, "V": 128})
+    ]
+    facts = replayer.inspect(lower(lambda *x: module.run(*x, config=module.Config()), *specs))
+    assert facts.kernels[0].data_branches == facts.branches == ()
+
+
+def test_branches_outside_of_kernels_are_reported(replayer: Replayer) -> None:
+    def function(x, y):
+        chosen = jax.lax.cond(y[0, 0] > 0, lambda: x * 2, lambda: x * 3)
+        return jax.lax.fori_loop(0, 3, lambda _, value: value + 1, chosen)
+
+    assert replayer.inspect(lower(function, X, X)).branches == ("case on inputs 1",)
+    endless = lower(lambda x: jax.lax.while_loop(lambda v: v[0, 0] < 9, lambda v: v + 1, x), X)
+    assert replayer.inspect(endless).branches == ("while on inputs 0",)

@@ -65,6 +65,8 @@ class KernelFacts:
         unread_operands: operands that the kernel never looks at.
         aliases: from an output to the operand whose memory it takes over.
         unknown_operations: what the replay does not have.
+        data_branches: branches and loops that memory or floats decide. They can tell one machine's arithmetic from
+            another's, and so run one path here and another on the chip.
         config: what its author tells the compiler: flags, limits, claims about cost.
         skeleton: a digest of its text without the grid and without integer constants. Equal at two shapes if only the
             number of steps differs; a kernel that is another one at the priced shape has another skeleton.
@@ -84,6 +86,7 @@ class KernelFacts:
     aliases: Mapping[int, int]
     unknown_operations: tuple[str, ...]
     skeleton: str
+    data_branches: tuple[str, ...]
     config: Mapping[str, Any]
     unreadable: str
 
@@ -115,6 +118,7 @@ class ProgramFacts:
         unused_inputs: inputs on which no output depends.
         output_inputs: for every output, the inputs it depends on.
         constant_outputs: outputs that depend on no input.
+        branches: branches outside of kernels, and loops whose length is not fixed, with what decides them.
         donated_inputs: inputs whose memory the program may overwrite.
         constants: constants of at least 64 bytes with values of their own, the 32 largest.
         constant_bytes: the size of all of these together.
@@ -129,6 +133,7 @@ class ProgramFacts:
     host_callbacks: tuple[str, ...]
     unused_inputs: tuple[int, ...]
     output_inputs: tuple[tuple[int, ...], ...]
+    branches: tuple[str, ...]
     donated_inputs: tuple[int, ...]
     constants: tuple[ConstantFacts, ...]
     constant_bytes: int
@@ -244,6 +249,7 @@ def _facts(said: Mapping[str, Any]) -> ProgramFacts:
         host_callbacks=tuple(said["host_callbacks"]),
         unused_inputs=tuple(said["unused_inputs"]),
         output_inputs=tuple(tuple(inputs) for inputs in said["output_inputs"]),
+        branches=tuple(said["branches"]),
         donated_inputs=tuple(said["donated_inputs"]),
         constants=tuple(ConstantFacts(**constant) for constant in said["constants"]),
         constant_bytes=said["constant_bytes"],
@@ -266,6 +272,7 @@ def _kernel(said: Mapping[str, Any]) -> KernelFacts:
         aliases={int(output): operand for output, operand in said["aliases"].items()},
         unknown_operations=tuple(said["unknown_operations"]),
         skeleton=said["skeleton"],
+        data_branches=tuple(said["data_branches"]),
         config=dict(said["config"]),
         unreadable=said["unreadable"],
     )

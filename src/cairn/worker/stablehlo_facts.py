@@ -6,6 +6,7 @@ from typing import Any
 
 from jax import export
 from jaxlib.mlir import ir
+from mosaic_branches import data_branches  # type: ignore[import-not-found]
 from mosaic_facts import KernelCount, constant_fact, skeleton, unread_operands  # type: ignore[import-not-found]
 from mosaic_module import DYNAMIC, Kernel, body_of, config_of, decode, new_context  # type: ignore[import-not-found]
 from mosaic_types import Unreplayable  # type: ignore[import-not-found]
@@ -69,6 +70,7 @@ class _Reading:
             "host_callbacks": sorted(target for target in calls if "callback" in target.lower()) + talking,
             "unused_inputs": sorted(set(range(self._inputs)).difference(*output_inputs)),
             "output_inputs": output_inputs,
+            "branches": [text for text in (self._decision(*item) for item in flow.decisions.items()) if text],
             "donated_inputs": self._donated(),
             "constants": constants[:_MOST_CONSTANTS],
             "constant_bytes": sum(fact["bytes"] for fact in constants),
@@ -77,6 +79,14 @@ class _Reading:
 
     def _inputs_in(self, origins: Any) -> list[int]:
         return sorted(self._kept[key] for key in origins if isinstance(key, int))
+
+    def _decision(self, operation: Any, origins: Any) -> str:
+        """A branch in words; empty for a loop whose length no input decides."""
+        name = operation.name.removeprefix("stablehlo.")
+        if origins:
+            inputs = ", ".join(str(index) for index in self._inputs_in(origins))
+            return f"{name} on {f'inputs {inputs}' if inputs else 'a kernel'}"
+        return "" if name == "while" else f"{name} on constants"
 
     def _decode(self, operation: Any) -> Kernel | str:
         """The kernel, or why it cannot be read."""
@@ -116,7 +126,8 @@ class _Reading:
             "aliases": {str(output): operand for output, operand in aliases(operation).items()},
             "unknown_operations": [],
             "skeleton": "",
-            "config": config_of(operation),
+            "data_branches": [],
+            "config": {},
             "unreadable": kernel if isinstance(kernel, str) else "",
         }
         if isinstance(kernel, str):
@@ -134,6 +145,8 @@ class _Reading:
             "unread_operands": unread_operands(kernel, len(operation.operands)),
             "unknown_operations": counted.unknown,
             "skeleton": skeleton(kernel),
+            "data_branches": data_branches(kernel.function),
+            "config": config_of(operation),
         }
 
     def _all_constants(self, everywhere: list[Any]) -> list[dict[str, Any]]:

@@ -25,8 +25,8 @@ class Flow:
         }
         self._reads = reads
         self._is_kernel = is_kernel
-        self._depth = 0
         self.kernels: list[Any] = []
+        self.decisions: dict[Any, Origins] = {}  # of branches and loops, by their operation
 
     def of_main(self) -> list[Origins]:
         """Origins of every result of `main`."""
@@ -86,10 +86,12 @@ class Flow:
                 for before, made in zip(state, self._block(body, state, known), strict=True)
             ]
             if after == state:
+                self.decisions[operation] = self.decisions.get(operation, _NONE) | decides
                 return state
             state = after
 
     def _branches(self, operation: Any, operands: list[Origins], known: dict[Any, Origins]) -> list[Origins]:
+        self.decisions[operation] = self.decisions.get(operation, _NONE) | operands[0]
         made = [self._block(region.blocks[0], [], known) for region in operation.regions]
         return [operands[0] | _join(list(results)) for results in zip(*made, strict=True)]
 

@@ -214,6 +214,27 @@ TABLE = [
         (WHOLE % 90).astype(np.int8).repeat(8, 0),
     ),
     exact(
+        "finite or not",
+        lambda x: jnp.isfinite(jnp.log(x)).astype(I32),
+        lambda x: (x > 0).astype(I32),
+        np.maximum(X, 0),
+    ),
+    exact(
+        "packed pairs",
+        lambda x, y: pltpu.pack_elementwise([x, y], packed_dtype=BF16).view(I32),
+        lambda x, y: (
+            x.astype(BF16).view(np.uint16).astype(I32) | (y.astype(BF16).view(np.uint16).astype(I32) << 16)
+        ),
+        X,
+        Y,
+    ),
+    exact(
+        "unpacked bytes",
+        lambda x: pltpu.unpack_elementwise(x, index=2, packed_dtype=np.int8, unpacked_dtype=I32),
+        lambda x: (x >> 16).astype(np.int8).astype(I32),
+        WHOLE,
+    ),
+    exact(
         "halves of words",
         lambda x: pltpu.bitcast(x, jnp.int16),
         lambda x: np.stack([x.astype(np.int16), (x >> 16).astype(np.int16)], 1).reshape(32, 128),

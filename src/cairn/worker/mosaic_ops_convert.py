@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxlib.mlir import ir
 from mosaic_build import Node  # type: ignore[import-not-found]
-from mosaic_types import Kind, bits, unsigned  # type: ignore[import-not-found]
+from mosaic_types import Kind, bits, dtype_named, unsigned  # type: ignore[import-not-found]
 
 Call = Callable[..., Any]
 Make = Callable[[Node], Call]
@@ -101,7 +101,40 @@ def _same_width_bitcast(node: Node) -> Call:
     return lambda x: bits(x, source).view(result.dtype).astype(result.carried)
 
 
+def _element_type(node: Node, name: str) -> Kind:
+    return Kind(dtype_named(str(ir.TypeAttr(node.operation.attributes[name]).value)), None)
+
+
+def _pack(node: Node) -> Call:
+    """Several arrays side by side in the bits of wider integers, the first in the lowest."""
+    target, result = _element_type(node, "target_type"), node.result()
+    width = 8 * target.dtype.itemsize
+
+    def pack(*parts: Any) -> Any:
+        packed = np.zeros(result.shape, unsigned(np.zeros((), result.dtype)).dtype)
+        for index, part in enumerate(parts):
+            narrow = np.ascontiguousarray(part.astype(target.dtype))
+            packed |= narrow.view(f"u{target.dtype.itemsize}").astype(packed.dtype) << (index * width)
+        return packed.view(result.dtype)
+
+    return pack
+
+
+def _unpack(node: Node) -> Call:
+    """The reverse for one of them: integers with their sign, floats widened."""
+    source, result = _element_type(node, "source_type"), node.result()
+    shift = 8 * source.dtype.itemsize * node.number("index")
+
+    def unpack(packed: Any) -> Any:
+        part = (unsigned(packed) >> shift).astype(f"u{source.dtype.itemsize}")
+        return part.view(source.dtype).astype(result.carried)
+
+    return unpack
+
+
 PURE: dict[str, Make] = {
+    "tpu.pack_elementwise": _pack,
+    "tpu.unpack_elementwise": _unpack,
     "arith.constant": _constant,
     "arith.extf": _float_to_float,
     "arith.truncf": _float_to_float,

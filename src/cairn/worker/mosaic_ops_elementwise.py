@@ -179,6 +179,12 @@ def _select(node: Node) -> Call:
     return np.where
 
 
+def _weird(node: Node) -> Call:
+    """True for NaN and infinities."""
+    del node
+    return lambda x: ~np.isfinite(x)
+
+
 def _reciprocal(node: Node) -> Call:
     """An approximate reciprocal gets the precision of bfloat16, as in Pallas's own interpreter."""
     result = node.result()
@@ -205,6 +211,7 @@ PURE: dict[str, Make] = {
     "arith.cmpi": _compare_integers,
     "arith.cmpf": _compare_floats,
     "arith.select": _select,
+    "tpu.weird": _weird,
     "tpu.reciprocal": _reciprocal,
     "tpu.assume_multiple": _assume_multiple,
 }

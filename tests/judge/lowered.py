@@ -35,8 +35,17 @@ def lower(function, *inputs, chip: str | None = None) -> bytes:
     ]
     mesh = AbstractMesh((1,), ("x",), abstract_device=AbstractDevice(chip, 1, "tpu")) if chip else None
     with use_abstract_mesh(mesh) if mesh else contextlib.nullcontext():
-        program = export.export(jax.jit(function), platforms=["tpu"], disabled_checks=unsafe)(*abstract)
+        program = export.export(
+            _jitted(function),
+            platforms=["tpu"],
+            disabled_checks=unsafe,
+        )(*abstract)
     return bytes(program.serialize())
+
+
+def _jitted(function):
+    """jit it, unless somebody did."""
+    return function if hasattr(function, "lower") else jax.jit(function)
 
 
 def replayed(replayer, program: bytes, *inputs) -> list[np.ndarray]:
@@ -52,7 +61,7 @@ def decoded(wire: Wire) -> np.ndarray:
 def interpreted(function, *inputs) -> list[np.ndarray]:
     """Outputs from Pallas's interpreter, where the candidate's own Python runs."""
     with pltpu.force_tpu_interpret_mode(True):
-        outputs = (function if hasattr(function, "lower") else jax.jit(function))(*inputs)
+        outputs = _jitted(function)(*inputs)
     return [np.asarray(output) for output in jax.tree.leaves(outputs)]
 
 

@@ -1,5 +1,6 @@
 """What `inspect` tells about a lowered program."""
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export
+from jax._src.export._export import _module_to_bytecode
+from jax._src.interpreters.mlir import make_ir_context
+from jax.experimental import io_callback
 from jax.experimental import pallas as pl
+from jax.experimental.compute_on import compute_on
 from jax.experimental.pallas import tpu as pltpu
+from jaxlib.mlir import ir
 
 from cairn.judge.protocol import JudgeLimits
-from cairn.judge.replay import Replayer
+from cairn.judge.replay import Replayer, Unreplayable
 from judge.lowered import BF16, KERNELS, block_call, load, lower, normal, replayed
 
 F32 = np.float32
@@ -203,3 +210,40 @@ def test_branches_outside_of_kernels_are_reported(replayer: Replayer) -> None:
     assert replayer.inspect(lower(function, X, X)).branches == ("case on inputs 1",)
     endless = lower(lambda x: jax.lax.while_loop(lambda v: v[0, 0] < 9, lambda v: v + 1, x), X)
     assert replayer.inspect(endless).branches == ("while on inputs 0",)
+
+
+def test_donated_inputs_are_reported_and_stay_what_they_were(replayer: Replayer) -> None:
+    program = lower(jax.jit(lambda x, y: (x + y, y * 2), donate_argnums=(0,)), X, X)
+    assert replayer.inspect(program).donated_inputs == (0,)
+    for _ in range(2):
+        np.testing.assert_array_equal(replayed(replayer, program, X, X)[0], X + X)
+
+
+def test_work_for_the_host_is_reported(replayer: Replayer) -> None:
+    def function(x):
+        return compute_on("device_host")(jax.jit(lambda y: y * 3))(x) + 1
+
+    assert "func.call on the host" in replayer.inspect(lower(function, X)).host_callbacks
+
+
+@pytest.mark.parametrize("callback", [jax.pure_callback, io_callback], ids=["pure", "io"])
+def test_jax_exports_no_callback_for_a_chip_that_is_not_there(callback) -> None:
+    with pytest.raises(ValueError, match="different from the lowering platform"):
+        lower(lambda x: callback(np.asarray, jax.ShapeDtypeStruct(x.shape, x.dtype), x), X)
+
+
+def test_a_program_written_by_hand_that_talks_to_the_host_is_refused_and_reported(replayer: Replayer) -> None:
+    """What a callback becomes on a TPU: tokens and transfers. A worker may send any bytes, so it may send these."""
+    program = export.export(jax.jit(lambda x: x * 2), platforms=["tpu"])(X)
+    text = program.mlir_module().replace(
+        "return ",
+        "%token = stablehlo.create_token : !stablehlo.token\n"
+        '%sent = "stablehlo.outfeed"(%arg0, %token) {outfeed_config = ""} '
+        ": (tensor<16x128xf32>, !stablehlo.token) -> !stablehlo.token\nreturn ",
+    )
+    with make_ir_context():
+        forged = dataclasses.replace(program, mlir_module_serialized=_module_to_bytecode(ir.Module.parse(text)))
+    forged_bytes = bytes(forged.serialize())
+    assert "stablehlo.outfeed" in replayer.inspect(forged_bytes).host_callbacks
+    with pytest.raises(Unreplayable, match=r"stablehlo\.create_token"):
+        replayed(replayer, forged_bytes, X)

@@ -59,7 +59,7 @@ def test_a_better_block_is_kept(judge: Judge, tmp_path: Path) -> None:
     assert case.ratio < 0.8
     assert case.cost_us is not None
     assert case.cost_us > case.floors[0].physics.us
-    stages = ["frozen", "load", "live", "correct", "compile", "physics", "decide", "frozen"]
+    stages = ["frozen", "load", "live", "correct", "compile", "physics", "decide", "confirm", "frozen"]
     assert [stage["stage"] for stage in case.stages] == stages
     book = ReceiptBook(tmp_path / "receipts.jsonl")
     receipt = book.add(record_of(case, judge, climb="c", attempt="a0001"))

@@ -1,8 +1,10 @@
 """A case: everything the judge has found about one variant so far; receipts are written from it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cairn.judge.correctness import OutputError
 from cairn.judge.physics import Floors
 from cairn.judge.pricing import Price
 from cairn.judge.protocol import VariantSource
@@ -29,7 +31,6 @@ class Case:
     programs: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
-    unchecked: list[Shape] = field(default_factory=list)
     doubt: Ruling | None = None
     prices: list[Price] = field(default_factory=list)
     incumbent_prices: list[Price] = field(default_factory=list)
@@ -54,3 +55,12 @@ class Case:
         if ruling is not None:
             entry |= {"verdict": ruling.verdict.value, "reason": ruling.reason, "detail": ruling.detail}
         self.stages.append(entry)
+
+    def note_check(
+        self, shape: Shape, family: str, seed: int, executor: str, errors: Sequence[OutputError]
+    ) -> None:
+        """Record one comparison: on which inputs, who ran the program, and how far each output was off."""
+        outputs = [error.record() for error in errors]
+        self.checks.append(
+            {"shape": shape, "family": family, "seed": seed, "executor": executor, "outputs": outputs}
+        )

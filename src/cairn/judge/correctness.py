@@ -71,18 +71,20 @@ class OutputError:
         return {**asdict(self), "ok": self.ok}
 
 
-def decode(array: Wire) -> Array:
-    """Bytes of the wire as float64 (exact for every type that is accepted).
+def decode(array: Wire, where: NDArray[np.bool_] | None = None) -> Array:
+    """Bytes of the wire as float64 (exact for every type that is accepted); only the elements `where`, if given.
 
     Raises:
         ValueError: an unknown type, or the bytes do not fill the shape.
     """
-    if array.dtype == "bfloat16":
-        wide = np.frombuffer(array.data, dtype=np.uint16).astype(np.uint32) << 16
-        return wide.view(np.float32).reshape(array.shape).astype(np.float64)
-    if array.dtype not in _DECODED:
+    narrow = array.dtype == "bfloat16"
+    if not narrow and array.dtype not in _DECODED:
         raise ValueError(f"type {array.dtype} cannot be compared")
-    return np.frombuffer(array.data, dtype=array.dtype).reshape(array.shape).astype(np.float64)
+    raw = np.frombuffer(array.data, dtype=np.uint16 if narrow else array.dtype).reshape(array.shape)
+    chosen = raw if where is None else raw[where]
+    if narrow:
+        return (chosen.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    return chosen.astype(np.float64)
 
 
 def check_form(

@@ -4,17 +4,22 @@ What is compiled, priced and timed is a program; so a program is what is checked
 and is gone: it cannot be honest for the examiner and different for the compiler.
 """
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+import numpy as np
 
 from cairn.judge.correctness import Wire
 from cairn.judge.protocol import JudgeLimits, Specs
-from cairn.judge.replay import Replayer, ReplayFault, Unreplayable
+from cairn.judge.replay import Replayer, ReplayFault, Sample, Unreplayable
 from cairn.judge.timing import timer_environment
 from cairn.judge.verdict import Ruling, ruling_of_failure
 from cairn.worker_process import WorkerFailure, WorkerProcess
 
+T = TypeVar("T")
+_SAMPLED_CELLS = 2
 _FAULTS = {"out_of_bounds": "out_of_bounds", "stuck": "stuck", "assertion": "runtime_error"}
 
 
@@ -25,6 +30,10 @@ class Executor(Protocol):
 
     def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
         """Outputs, or what the failure means for the variant."""
+        ...
+
+    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> Sample | Ruling:
+        """Like `run` for a shape too large to run in full: some blocks, drawn at random, and which these are."""
         ...
 
     def close(self) -> None: ...
@@ -39,8 +48,17 @@ class ReplayExecutor:
         self.replayer = Replayer(python, limits)
 
     def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
+        return self._judged(lambda: self.replayer.run(program, inputs, blobs))
+
+    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> Sample | Ruling:
+        seed = secrets.randbits(31)
+        return self._judged(lambda: self.replayer.run_sample(program, inputs, blobs, _SAMPLED_CELLS, seed))
+
+    @staticmethod
+    def _judged(run: Callable[[], T]) -> T | Ruling:
+        """What `run` gives, or what its failure means for the variant."""
         try:
-            return self.replayer.run(program, inputs, blobs)
+            return run()
         except Unreplayable as error:
             return Ruling("unreplayable", str(error)[:600])
         except ReplayFault as fault:
@@ -73,6 +91,13 @@ class DeviceExecutor:
         except WorkerFailure as failure:
             return ruling_of_failure(failure, "runtime_error")
         return [Wire(s["dtype"], tuple(s["shape"]), b) for s, b in zip(reply["outputs"], outputs, strict=True)]
+
+    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> Sample | Ruling:
+        """A device runs all of it."""
+        outputs = self.run(program, inputs, blobs)
+        if isinstance(outputs, Ruling):
+            return outputs
+        return Sample(outputs, [np.ones(output.shape, np.bool_) for output in outputs])
 
     def close(self) -> None:
         if self._worker is not None:

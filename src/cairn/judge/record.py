@@ -24,7 +24,6 @@ def record_of(case: Case, judge: Judge, **context: Any) -> dict[str, Any]:
         "detail": case.ruling.detail,
         "cost": _measured(case, bench) if judge.target.measured else _predicted(case, bench),
         "correctness": case.checks,
-        "unchecked_shapes": case.unchecked,
         "seeds": case.seeds,
         "programs": case.programs,
         "stages": case.stages,

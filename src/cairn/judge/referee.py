@@ -1,7 +1,7 @@
 """The judge: one variant in, one ruling out, cheap stages before dear ones, stopping at the first that fails.
 
-    frozen -> load -> live -> correct -> compile -> physics -> decide      a chip without a device: predicted
-    frozen -> load -> live -> correct -> time -> decide                    a device: measured
+    frozen -> load -> live -> correct -> compile -> physics -> decide -> confirm     a chip, predicted
+    frozen -> load -> live -> correct -> time -> decide                              a device, measured
 
 A variant lives in a process of its own that gets inputs and gives outputs; what it prints or claims is a log.
 Seeds, truth and tolerance are the examiner's; programs are compiled and priced where no variant's Python is. What
@@ -25,7 +25,7 @@ from cairn.judge.predicted import PredictedCost
 from cairn.judge.pricing import Pricer, program_hash
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, VariantSource
-from cairn.judge.verdict import Ruling, ruling_of_failure
+from cairn.judge.verdict import Ruling, Verdict, ruling_of_failure
 from cairn.lab.service import CompileService
 from cairn.problem import Problem
 from cairn.roofline import Target
@@ -138,6 +138,8 @@ class Judge:
                 case.ruling = self._run(name, stage, case, runner)
                 if case.ruling is not None:
                     break
+            if case.ruling is not None and case.verdict is Verdict.KEEP and not self.target.measured:
+                case.ruling = self._run("confirm", self._confirm, case, runner) or case.ruling
             # frozen files are looked at again at the end: what was changed meanwhile spoils whatever was found
             case.ruling = self._run("frozen", self._frozen, case, runner) or case.ruling
         return case
@@ -187,6 +189,9 @@ class Judge:
 
     def _correct(self, case: Case, runner: Runner) -> Ruling | None:
         return self._examiner.examine(case, runner, lambda text: self._on_stage("correct", text))
+
+    def _confirm(self, case: Case, runner: Runner) -> Ruling | None:
+        return self._examiner.confirm(case, runner, lambda text: self._on_stage("confirm", text))
 
     def fingerprint(self) -> dict[str, Any]:
         """What a number depends on besides the variant; a change of it means a new baseline."""

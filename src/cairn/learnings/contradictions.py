@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cairn.learnings.evidence import Evidence, evidence_of
+from cairn.learnings.evidence import Evidence
 from cairn.learnings.model import Entry
 
 _ADVICE = ("fix", "fixed", "rule", "optimization", "what", "applicable when")
@@ -58,11 +58,10 @@ def _side(before: str) -> int:
     return 1 if _FOR.search(before) else 0
 
 
-def contradictions(entries: Sequence[Entry]) -> Iterator[Contradiction]:
-    """Pairs of active entries with opposite advice; for one subject, the first against the first."""
+def contradictions(rows: Sequence[tuple[Entry, Evidence]]) -> Iterator[Contradiction]:
+    """Pairs of active entries with opposite advice; for each that is against, the first that is for it."""
     sides: dict[str, dict[int, list[tuple[Entry, Evidence]]]] = defaultdict(lambda: {1: [], -1: []})
-    for entry in entries:
-        evidence = evidence_of(entry)
+    for entry, evidence in rows:
         if evidence.active:
             for subject, side in advice(entry).items():
                 sides[subject][side].append((entry, evidence))

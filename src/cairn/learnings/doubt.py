@@ -25,7 +25,7 @@ def evidence_findings(document: Document, archive: Document | None, known: set[K
     yield from _laws(rows)
     yield from _lost_ground(rows, [*rows, *old])
     yield from _states(rows, known)
-    for each in contradictions(document.entries):
+    for each in contradictions(rows):
         ids = (each.con.id, each.pro.id)
         what = f"{each.con.id} advises against `{each.subject}`, {each.pro.id} (line {each.pro.span.first}) for it"
         yield Finding("contradiction", each.con.span.first, ids, f"{what}; {_scopes(each.con, each.pro)}")
@@ -50,6 +50,8 @@ def _laws(rows: Rows) -> Iterator[Finding]:
 
 
 def _law_line(entry: Entry) -> int | None:
+    if not _NEVER.search(entry.text):
+        return None
     if _NEVER.search(_CODE.sub("", entry.title)):
         return entry.span.first
     for field in entry.fields:

@@ -21,6 +21,7 @@ _BARE_ID = r"(?:FP|SO|F|S)\d+[a-z]?(?:-[A-Za-z][\w.]*)*"
 _BARE = re.compile(
     rf"{_WRAP}({_BARE_ID}(?:\s*/\s*{_BARE_ID})*)(\s*[:–—.]|\s+-+(?=\s))?{_WRAP}(?:\s+(.*))?", re.DOTALL
 )
+_MAYBE = re.compile(r"[FSPO]\d")
 _CODE = re.compile(r"`[^`]*`")
 _MENTION = re.compile(
     r"(?<![\w./-])(?:(?:FP|SO)\d+[a-z]?(?:-[A-Za-z]\w*)*|[FS]\d{3,4}[a-z]?(?:-[A-Za-z]\w*)*)(?![\w/])"
@@ -113,7 +114,9 @@ def mentions(text: str) -> list[EntryId]:
 
 def placed_mentions(text: str) -> list[tuple[int, EntryId]]:
     """Each id that a text refers to with the place where it begins."""
-    prose = _CODE.sub(lambda match: "`" * len(match[0]), text)
+    if not _MAYBE.search(text):
+        return []
+    prose = _CODE.sub(lambda match: "`" * len(match[0]), text) if "`" in text else text
     return [(match.start(), found) for match in _MENTION.finditer(prose) if (found := parse_id(match[0]))]
 
 

@@ -122,7 +122,7 @@ def _plain(text: str) -> str:
 
 def _items(document: Document) -> list[_Item]:
     """The file as lines and entries; the second entry of the same id gets a key of its own."""
-    lines = [line.removeprefix("\ufeff") for line in document.markdown.lines]
+    lines = [line.removeprefix("" if at else "\ufeff") for at, line in enumerate(document.markdown.lines)]
     items: list[_Item] = []
     seen: Counter[tuple[str, ...]] = Counter()
     at = 0

@@ -73,7 +73,14 @@ class Entry:
         return self.ids[0].kind
 
     def values(self, label: str) -> tuple[str, ...]:
-        return tuple(field.value for field in self.fields if field.key == label.casefold())
+        return self._values.get(label.casefold(), ())
+
+    @functools.cached_property
+    def _values(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for field in self.fields:
+            found[field.key] = (*found.get(field.key, ()), field.value)
+        return found
 
     @property
     def first_seen(self) -> str | None:

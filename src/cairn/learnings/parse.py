@@ -100,7 +100,8 @@ def _section(markdown: Markdown, marked: _Marked, at: int) -> Section:
 def _entry(markdown: Markdown, marked: _Marked, at: int, section: Section | None) -> Entry:
     heading, named = marked[at]
     assert named is not None
-    ends = (other.line for other, also in marked[at + 1 :] if also or other.level <= heading.level)
+    following = (marked[later] for later in range(at + 1, len(marked)))
+    ends = (other.line for other, also in following if also or other.level <= heading.level)
     end = next(ends, len(markdown.lines))
     return Entry(
         heading=named,
@@ -121,9 +122,7 @@ def _fields(markdown: Markdown, start: int, end: int) -> tuple[Field, ...]:
 def _labels(markdown: Markdown, start: int, end: int) -> list[tuple[int, str, str]]:
     """Line, label and text after the label of every line that begins a field."""
     found = []
-    for block in markdown.blocks:
-        if not start <= block.line < end:
-            continue
+    for block in markdown.blocks_in(start, end):
         if block.kind == "item":
             content = _ITEM_MARK.sub("", markdown.lines[block.line], count=1).rstrip("\r\n")
             if match := _BOLD.fullmatch(content) or _PLAIN.fullmatch(content):
@@ -137,6 +136,8 @@ def _labels(markdown: Markdown, start: int, end: int) -> list[tuple[int, str, st
 
 def _field(markdown: Markdown, place: tuple[int, str, str], end: int) -> Field:
     start, label, value = place
+    if end == start + 1:
+        return Field(label, value.strip(), _span(markdown, start, end))
     rest = textwrap.dedent("".join(line.rstrip("\r\n") + "\n" for line in markdown.lines[start + 1 : end]))
     return Field(label, f"{value}\n{rest}".strip(), _span(markdown, start, end))
 

@@ -5,6 +5,7 @@ it was read, so that an editor can put lines in and give every other byte back u
 and a missing last newline survive.
 """
 
+import bisect
 import functools
 import itertools
 import re
@@ -13,28 +14,12 @@ from dataclasses import dataclass
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from cairn.text.blocks import Block as Block
+from cairn.text.blocks import Blocks, quick_blocks
+from cairn.text.blocks import Heading as Heading
+
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _BOM = "\ufeff"
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A heading outside lists and quotes; `line` is 0-based, `text` is raw (inline markup kept)."""
-
-    line: int
-    end_line: int
-    level: int
-    text: str
-    underlined: bool
-
-
-@dataclass(frozen=True)
-class Block:
-    """A top-level block, or an item of a top-level list: 0-based first line, line after the last."""
-
-    kind: str  # item, paragraph, fence, html, other
-    line: int
-    end_line: int
 
 
 @dataclass(frozen=True)
@@ -61,6 +46,15 @@ class Markdown:
             offsets.append(total)
         return tuple(offsets)
 
+    def blocks_in(self, start: int, end: int) -> tuple[Block, ...]:
+        """The blocks that begin in some lines."""
+        first = bisect.bisect_left(self._block_lines, start)
+        return self.blocks[first : bisect.bisect_left(self._block_lines, end)]
+
+    @functools.cached_property
+    def _block_lines(self) -> tuple[int, ...]:
+        return tuple(block.line for block in self.blocks)
+
     @property
     def open_fence(self) -> int | None:
         """0-based line of a code fence that never closes and so swallows the rest of the text."""
@@ -80,13 +74,18 @@ def ending_of(line: str) -> str:
 
 def read_markdown(text: str) -> Markdown:
     """Parse a text; joining `lines` gives exactly the text again."""
-    tokens = _parser().parse(text.removeprefix(_BOM))
-    return Markdown(
-        text=text,
-        lines=tuple(_LINE.findall(text)),
-        headings=tuple(_headings(tokens)),
-        blocks=tuple(_blocks(tokens)),
-    )
+    lines = tuple(_LINE.findall(text))
+    bare = [line.rstrip("\r\n") for line in lines]
+    if bare:
+        bare[0] = bare[0].removeprefix(_BOM)
+    headings, blocks = quick_blocks(bare, parsed_blocks) or parsed_blocks(text.removeprefix(_BOM))
+    return Markdown(text=text, lines=lines, headings=tuple(headings), blocks=tuple(blocks))
+
+
+def parsed_blocks(text: str) -> Blocks:
+    """What the CommonMark parser sees in a text without a byte-order mark."""
+    tokens = _parser().parse(text)
+    return _headings(tokens), _blocks(tokens)
 
 
 @functools.cache

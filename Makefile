@@ -50,7 +50,7 @@ format: setup ## Format the code and regenerate the documentation
 	@$(MAKE) --no-print-directory docs
 
 docs: setup ## Regenerate the generated parts of README.md and docs/
-	@$(BIN)/cog -r README.md docs/cli.md docs/targets.md
+	@$(BIN)/cog -r README.md docs/cli.md docs/judge.md docs/targets.md
 
 clean: ## Remove environments, caches and runs; branches of climbs stay
 	@rm -rf $(VENV) .clients .cairn .mypy_cache .ruff_cache .pytest_cache .hypothesis

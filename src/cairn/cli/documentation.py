@@ -53,3 +53,15 @@ def chip_table() -> str:
             f"| `{name}` | {chip.device} | {peak} | {hbm} | {chip.on_chip_mib:g} | {compiles} | {chip.source} |"
         )
     return "\n".join([*rows, ""])
+
+
+def verdict_table() -> str:
+    """Every verdict with its reasons and what each means."""
+    from cairn.judge.verdict import REASONS, Verdict  # numpy comes with it, and only this table needs it
+
+    rows = ["| verdict | reason | meaning |", "|---|---|---|"]
+    for verdict in Verdict:
+        for reason, (given, _, meaning) in REASONS.items():
+            if given is verdict:
+                rows.append(f"| `{verdict}` | `{reason}` | {meaning} |")
+    return "\n".join([*rows, ""])

@@ -69,7 +69,7 @@ class KernelFacts:
             another's, and so run one path here and another on the chip.
         config: what its author tells the compiler: flags, limits, claims about cost.
         skeleton: a digest of its text without the grid and without integer constants. Equal at two shapes if only the
-            number of steps differs; a kernel that is another one at the priced shape has another skeleton.
+            number of steps differs. Another one at the priced shape is a finding; an equal one is a hint, no proof.
         unreadable: why the kernel could not be decoded, or empty; the other fields then say nothing.
     """
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -322,3 +323,21 @@ def test_a_run_without_any_result(tmp_path: Path, capsys: pytest.CaptureFixture[
     write_round(tmp_path / "run", 1, {"a": None})
     data = run(capsys, "digest", tmp_path / "run", "--root", tmp_path)
     assert data["variants"][0]["suggestion"]["kind"] == "skip"
+
+
+def test_the_plan_that_the_skill_shows_is_a_plan(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    skill = Path(__file__).parent.parent.parent / "skills" / "record-learnings" / "SKILL.md"
+    example = re.search(r'(?ms)^    (\{"run": "RUN_DIR".*?\}\})$', skill.read_text(encoding="utf-8"))
+    assert example
+    run_dir = project.root / "RUN_DIR"
+    write_round(run_dir, 4, {name: failure(f"ValueError: {name}") for name in "abde"})
+    write_round(run_dir, 3, {})
+    (run_dir / "iteration_4/variants/c").mkdir()
+    good = json.loads((project.run_dir / "iteration_2/variants/L1_fused/eval_result.json").read_text())
+    good["metadata"]["fingerprint"].pop("source_sha256")
+    (run_dir / "iteration_4/variants/c/eval_result.json").write_text(json.dumps(good))
+    project.agent_md.write_text("## Failure Patterns\n\n### [F003] Mixed types\n- **Symptom**: s\n")
+    path = project.root / "plan.json"
+    path.write_text(example[1])
+    data = record(capsys, project, path, "--accept-unproven")
+    assert data["ids"] == ["F003", "F004", "S001"]

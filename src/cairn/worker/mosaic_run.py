@@ -130,11 +130,15 @@ class KernelProgram:
     def _open(self, inputs: Sequence[Any]) -> list["_Open"]:
         """Windows on copies of the inputs and on fresh outputs, or on the input that an output takes over."""
         kernel = self.kernel
-        arrays = [_as_memory(array, type_) for array, type_ in zip(inputs, kernel.window_types, strict=False)]
+        skipped = kernel.dynamic_bounds + kernel.prefetched
+        written = {operand - skipped for operand in self._aliases.values()}
+        arrays = [
+            _as_memory(array, type_, private=position in written or kernel.windows[position].bounds is None)
+            for position, (array, type_) in enumerate(zip(inputs, kernel.window_types, strict=False))
+        ]
         if len(arrays) != self._inputs:
             raise Unreplayable(f"{len(arrays)} operands for {self._inputs} windows")
-        skipped = kernel.dynamic_bounds + kernel.prefetched
-        if any(operand < skipped for operand in self._aliases.values()):
+        if any(position < 0 for position in written):
             raise Unreplayable("a result in the memory of a scalar")
         return [
             _Open(window, transform, arrays[position], is_output=False)
@@ -156,11 +160,14 @@ class KernelProgram:
     output_shapes: Sequence[Index] = ()  # of the whole results; set by who knows the call
 
 
-def _as_memory(array: Any, type_: Any) -> Any:
-    """A private copy in the element type that the kernel sees: booleans widen, signs are only a reading."""
+def _as_memory(array: Any, type_: Any, *, private: bool = True) -> Any:
+    """An array in the element type that the kernel sees: booleans widen, signs are only a reading.
+
+    `private`: somebody may write to it, so it must be a copy; a window only ever gives copies of its blocks.
+    """
     dtype = dtype_named(memref_parts(type_)[1])
     if array.dtype == dtype:
-        return np.array(array)
+        return np.array(array) if private else array
     if array.dtype == np.bool_ or dtype == np.bool_:
         return array.astype(dtype)
     if array.dtype.itemsize != dtype.itemsize:

@@ -95,6 +95,16 @@ def test_the_facts_of_a_round(run: Path) -> None:
     assert {fact.lineage for name, fact in rows.items() if name.startswith("L1")} == {"L1"}
 
 
+def test_retired_and_archived_entries_are_shown_but_not_to_be_extended(run: Path) -> None:
+    known = "### [F004] Mixed types\n- **Symptom**: Mosaic failed to compile TPU kernel: Bad lhs type\n"
+    digest = facts(run, known + "- **Status**: retracted, 2026-01-01: r\n")
+    (row,) = [fact for fact in digest.facts if fact.variant.name == "narrow"]
+    assert (row.candidates[0].entry.id, row.suggestion.kind) == ("F004", "failure")
+    (run.parent / "AGENT.archive.md").write_text(known)
+    (row,) = [fact for fact in facts(run).facts if fact.variant.name == "narrow"]
+    assert (row.candidates[0].entry.id, row.suggestion.kind) == ("F004", "failure")
+
+
 def test_untrusted_results_teach_nothing_and_are_not_selected(run: Path) -> None:
     copied = success(9.0, 5)
     write_round(run, 3, {"copy": {**success(1.5, 5)}, "other": copied})

@@ -5,8 +5,9 @@ from typing import Any
 
 from cairn.judge.results_findings import HARD, NOTE
 from cairn.judge.results_gate import VariantTrust, report_results
+from cairn.learnings.evidence import evidence_of
 from cairn.learnings.store import read_archive, read_document
-from cairn.rounds.digest import Digest, Fact, digest
+from cairn.rounds.digest import Digest, Fact, Known, digest
 from cairn.rounds.reading import Round, Run, read_run
 from cairn.rounds.trust import TRUSTED, UNPROVEN, UNTRUSTED, Trust
 
@@ -36,8 +37,8 @@ def facts_of(folder: Path, number: int | None, agent_md: Path, kernel: str | Non
     """
     run = read_run(folder)
     this: Round = run.round(number)
-    entries = [*read_document(agent_md).entries, *read_archive(agent_md).entries]
-    return digest(run, this, verdicts(run), entries, kernel)
+    known = Known(read_document(agent_md).entries, read_archive(agent_md).entries)
+    return digest(run, this, verdicts(run), known, kernel)
 
 
 def fact_row(fact: Fact) -> dict[str, Any]:
@@ -61,7 +62,13 @@ def fact_row(fact: Fact) -> dict[str, Any]:
         "signature": fact.signature or None,
         "same_error_as": list(fact.alike),
         "similar": [
-            {"id": each.entry.id, "title": each.entry.title, "score": each.score, "shared": list(each.shared[:12])}
+            {
+                "id": each.entry.id,
+                "title": each.entry.title,
+                "status": evidence_of(each.entry).status,
+                "score": each.score,
+                "shared": list(each.shared[:12]),
+            }
             for each in fact.candidates
         ],
         "suggestion": {"kind": fact.suggestion.kind, "why": fact.suggestion.why, "id": fact.suggestion.id},

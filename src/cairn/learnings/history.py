@@ -8,14 +8,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from cairn.errors import TryAgain
 from cairn.learnings.identity import EntryId, parse_heading
 
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 60.0
 _ADDED_HEADING = re.compile(r"\+ {0,3}#{1,6}\s+(.*?)\s*")
 
 
 def ids_in_history(path: Path) -> tuple[EntryId, ...]:
-    """Ids of every version of a file on every branch; empty outside git or when git gives no answer in time."""
+    """Ids of every version of a file on every branch; empty outside git.
+
+    Raises:
+        TryAgain: git gives no answer in time; a number handed out without it could be one that is taken.
+    """
     path = path.resolve()
     git = shutil.which("git")
     if git is None or not path.parent.is_dir():
@@ -29,8 +34,8 @@ def ids_in_history(path: Path) -> tuple[EntryId, ...]:
             timeout=_TIMEOUT_S,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        return ()
+    except subprocess.TimeoutExpired as error:
+        raise TryAgain(f"git log of {path.name} took more than {_TIMEOUT_S:.0f} s") from error
     found: dict[tuple[str, int | None, str], EntryId] = {}
     for line in done.stdout.decode(errors="replace").splitlines():
         match = _ADDED_HEADING.fullmatch(line)

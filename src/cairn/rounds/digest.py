@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cairn.learnings.evidence import evidence_of
 from cairn.learnings.model import Entry
 from cairn.learnings.signature import decisive_line, signature
 from cairn.learnings.similar import Candidate, Draft, similar
@@ -33,6 +34,18 @@ class Suggestion:
     kind: str
     why: str
     id: str | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is recorded already: the entries of AGENT.md, and those that left it."""
+
+    entries: Sequence[Entry] = ()
+    archived: Sequence[Entry] = ()
+
+    def may_extend(self, entry: Entry) -> bool:
+        """Whether an entry stands in the file itself and still holds."""
+        return entry in self.entries and evidence_of(entry).active
 
 
 @dataclass(frozen=True)
@@ -64,15 +77,12 @@ class Digest:
         return next((each for each in self.facts if each.variant.name == name), None)
 
 
-def digest(
-    run: Run, this: Round, verdicts: Verdicts, entries: Sequence[Entry], kernel: str | None = None
-) -> Digest:
+def digest(run: Run, this: Round, verdicts: Verdicts, known: Known, kernel: str | None = None) -> Digest:
     """Gather the facts of one round."""
     best = best_before(run, this, verdicts)
     signatures = {each.name: signature(each.error) for each in this.variants}
     facts = tuple(
-        _fact(run, each, verdicts.get(each.path, NOT_CHECKED), best, (signatures, entries))
-        for each in this.variants
+        _fact(run, each, verdicts.get(each.path, NOT_CHECKED), best, (signatures, known)) for each in this.variants
     )
     return Digest(run, this, kernel or kernel_of(run.folder), best, facts)
 
@@ -101,10 +111,9 @@ def best_before(run: Run, this: Round, verdicts: Verdicts) -> float:
     return max(found)
 
 
-def _fact(
-    run: Run, variant: Variant, trust: Trust, best: float, known: tuple[Mapping[str, str], Sequence[Entry]]
-) -> Fact:
-    signatures, entries = known
+def _fact(run: Run, variant: Variant, trust: Trust, best: float, texts: tuple[Mapping[str, str], Known]) -> Fact:
+    signatures, known = texts
+    entries = (*known.entries, *known.archived)
     own = signatures[variant.name]
     alike = tuple(name for name, other in signatures.items() if own and other == own and name != variant.name)
     draft = Draft(title=variant.intent.direction, symptom=decisive_line(variant.error), error=variant.error)
@@ -122,11 +131,14 @@ def _fact(
         signature=own,
         alike=alike,
         candidates=candidates,
-        suggestion=_suggest(variant, trust, gain, candidates),
+        suggestion=_suggest(variant, trust, gain, (candidates, known)),
     )
 
 
-def _suggest(variant: Variant, trust: Trust, gain: float | None, candidates: Sequence[Candidate]) -> Suggestion:
+def _suggest(
+    variant: Variant, trust: Trust, gain: float | None, likely: tuple[Sequence[Candidate], Known]
+) -> Suggestion:
+    candidates, known = likely
     if variant.status == MISSING:
         return Suggestion(SKIP, f"no result: {variant.fault or 'no status'}")
     if not trust.may_teach(measured=gain is not None, accept_unproven=True):
@@ -135,9 +147,9 @@ def _suggest(variant: Variant, trust: Trust, gain: float | None, candidates: Seq
         return Suggestion(SKIP, f"{gain:.3f} times the best before; less than 5 % gain")
     if gain is None and _SLIP.search(decisive_line(variant.error)):
         return Suggestion(SKIP, "a slip in the code, if nothing else is behind it")
-    if candidates and candidates[0].score >= SURE:
-        first = candidates[0]
-        return Suggestion(EXTEND, f"resembles {first.entry.id} ({first.score:.0f} of 100)", first.entry.id)
+    for each in candidates:
+        if each.score >= SURE and known.may_extend(each.entry):
+            return Suggestion(EXTEND, f"resembles {each.entry.id} ({each.score:.0f} of 100)", each.entry.id)
     if gain is None:
         return Suggestion(FAILURE, f"{trust.status}, not in the file as far as words tell")
     return Suggestion(SUCCESS, f"{gain:.3f} times the best before")

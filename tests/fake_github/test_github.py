@@ -1,6 +1,7 @@
 """Sending comments to a GitHub on loopback: once, edited afterwards, never to the public by accident."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -252,3 +253,13 @@ def test_a_public_repository_needs_a_word(session: Session, hub: FakeGitHub) -> 
     session.post(hub.url, code=2)
     assert "--public" in session.errors
     assert session.post(hub.url, "--public")["sent"] is True
+
+
+def test_without_pygithub_the_fix_is_said(
+    session: Session, hub: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "github", None)
+    monkeypatch.delitem(sys.modules, "cairn.github")
+    session.post(hub.url, code=69)
+    assert "kernel-cairn[github]" in session.errors
+    assert session.post(hub.url, "--dry-run")["sent"] is False

@@ -115,6 +115,7 @@ def test_untrusted_results_teach_nothing_and_are_not_selected(run: Path) -> None
         path.write_text(json.dumps(data))
     trusted = verdicts(read_run(run))
     digest = facts_of(run, 3, run.parent / "AGENT.md")
+    assert "| other | SUCCESS | 9.000x (untrusted) |" in render(digest, [], {}, {})[0]
     assert {fact.suggestion.why.partition(":")[0] for fact in digest.facts} == {"UNTRUSTED"}
     chosen = select(digest.run.lineages, digest.round, trusted, Limits())
     assert chosen.selected == ()

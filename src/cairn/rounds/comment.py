@@ -10,6 +10,7 @@ from typing import Any
 
 from cairn.rounds.digest import Digest, Fact
 from cairn.rounds.reading import number
+from cairn.rounds.trust import TRUSTED
 from cairn.text.redact import Redaction, redact
 from cairn.text.table import cell, figure, table
 
@@ -33,7 +34,7 @@ def render(
         [
             fact.variant.name,
             fact.variant.status,
-            figure(fact.variant.speedup, "x"),
+            _speedup(fact),
             fact.variant.intent.direction or "--",
             notes.get(fact.variant.name) or _in_short(fact),
         ]
@@ -61,6 +62,12 @@ def render(
         "</details>",
     ]
     return redact("\n".join(lines) + "\n", private)
+
+
+def _speedup(fact: Fact) -> str:
+    """The speedup, with a word beside it where it must not be believed."""
+    doubt = f" ({fact.trust.level})" if fact.variant.speedup is not None and fact.trust.level != TRUSTED else ""
+    return figure(fact.variant.speedup, "x") + doubt
 
 
 def _in_short(fact: Fact) -> str:

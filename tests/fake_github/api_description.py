@@ -5,6 +5,7 @@ JSON body, required properties of an answer. It is no general validator.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 
 from fake_github.server import Request
 
-PACKAGE = Path(__file__).parent.parent / "clients" / "node_modules" / "@octokit" / "openapi"
+_PACKAGE = Path(__file__).parents[2] / ".clients" / "node_modules" / "@octokit" / "openapi"
+DESCRIPTION = Path(os.environ.get("CAIRN_TEST_OPENAPI", _PACKAGE / "generated" / "api.github.com.json"))
 _TYPES = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}
 
 

@@ -4,17 +4,15 @@ import pytest
 
 pytest.importorskip("github", reason="PyGithub is not installed (extra: github)")
 
-from fake_github.api_description import PACKAGE, ApiDescription
+from fake_github.api_description import DESCRIPTION, ApiDescription
 from fake_github.server import FakeGitHub, Request
 from fake_github.test_github import BODY, poster
-
-DESCRIPTION = PACKAGE / "generated" / "api.github.com.json"
 
 
 @pytest.fixture(scope="module")
 def described() -> ApiDescription:
     if not DESCRIPTION.is_file():
-        pytest.skip("no @octokit/openapi: npm ci --prefix tests/clients")
+        pytest.skip("no GitHub API description in $CAIRN_TEST_OPENAPI or .clients/node_modules/@octokit/openapi")
     return ApiDescription(DESCRIPTION)
 
 

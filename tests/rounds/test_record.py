@@ -150,6 +150,17 @@ def test_another_writer_in_between_changes_nothing(project: Project) -> None:
     assert project.agent_md.read_text().count("### ") == 3
 
 
+def test_another_plan_after_a_kill_does_not_write_the_round_twice(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(project.plan()), str(project.agent_md)]
+    subprocess.run([*command, "3"], check=False, cwd=project.root, capture_output=True)
+    text = project.agent_md.read_text()
+    path = project.plan(notes={"narrow": "something else"})
+    assert "recorded already" in record(capsys, project, path, code=2)["error"]
+    assert project.agent_md.read_text() == text
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -52,7 +52,9 @@ class Recording:
         """
         records = self.journal.read().records
         plans = [record["plan"] for record in records if record.get("event") == "plan"]
-        if plans and plans[-1] != self.plan.sha and last(records, "learnings.done"):
+        before = last(records, "learnings.before")  # a kill may have come before it was confirmed
+        written = last(records, "learnings.done") or (before and _holds(self.agent_md, before["blocks"]))
+        if plans and plans[-1] != self.plan.sha and written:
             raise UsageError(
                 f"round {self.digest.round.number} is recorded already, with another plan",
                 hint="use `cairn learnings add` or `extend` for what is still to be said",

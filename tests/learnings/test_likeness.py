@@ -139,6 +139,12 @@ def test_an_archive_that_would_swallow_an_entry_is_left_alone() -> None:
         archive(TEXT, ArchiveText("a.md", "### [F009] a\n\n```\nopen\n"), 10)
 
 
+def test_lint_sees_numbers_that_the_archive_has() -> None:
+    old = parse("### [F001] Mixed types in one matmul\n\n### [F002] Something else\n")
+    found = [(each.code, each.ids) for each in lint(parse(TEXT), old) if each.code != "bad-status"]
+    assert found == [("duplicate-id", ("F001", "F001")), ("reused-number", ("F002", "F002"))]
+
+
 def test_archived_numbers_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "AGENT.md"
     path.write_text(TEXT)

@@ -46,6 +46,7 @@ def lint(document: Document, archive: Document | None = None, max_bytes: int | N
     for entry in document.entries:
         found += _of_entry(entry)
     found += evidence_findings(document, archive, known)
+    found += _in_both(document, archive) if archive else ()
     return tuple(sorted(found, key=lambda finding: (finding.line, finding.code)))
 
 
@@ -64,6 +65,18 @@ def _numbers(document: Document) -> Iterator[Finding]:
             what = "word for word the same" if identical else "the same title" if same else f"`{first.title}`"
             message = f"{entry.id} is at line {first.span.first} already, as {first.id}: {what}"
             yield Finding(code, entry.span.first, (entry.id, first.id), message)
+
+
+def _in_both(document: Document, archive: Document) -> Iterator[Finding]:
+    """Entries whose number an archived one has: left behind by a kill, or handed out again by hand."""
+    archived = {name.key: entry for entry in archive.entries for name in entry.ids}
+    for entry in document.entries:
+        for name in entry.ids:
+            if other := archived.get(name.key):
+                same = _plain(entry.title) == _plain(other.title)
+                message = f"{entry.id} is in the archive already" + ("" if same else f": `{other.title}`")
+                code = "duplicate-id" if same else "reused-number"
+                yield Finding(code, entry.span.first, (entry.id, other.id), message)
 
 
 def _plain(text: str) -> str:

@@ -3,13 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-TOY = Path(__file__).parent / "toy" / "axpy"
+from workspace import TOY, Workspace, git
 
 
 @pytest.fixture(autouse=True)
@@ -22,36 +20,6 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     for name in ("CAIRN_REGISTRY", "GH_TOKEN", "GITHUB_TOKEN", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     return home
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Run git as a user would."""
-    identity = ["-c", "user.name=Test", "-c", "user.email=test@localhost"]
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=60
-    )
-    return done.stdout
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """A user's project: a git repository with the toy problem and a registry."""
-
-    root: Path
-
-    @property
-    def problem(self) -> Path:
-        return self.root / "kernels" / "axpy"
-
-    @property
-    def variant(self) -> Path:
-        return self.problem / "variants" / "pallas_axpy.py"
-
-    def git(self, *arguments: str) -> str:
-        return git(self.root, *arguments)
-
-    def branches(self) -> list[str]:
-        return self.git("branch", "--format=%(refname:short)").split()
 
 
 @pytest.fixture

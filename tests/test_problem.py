@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import TOY
 
 from cairn.errors import BadInput, Missing, UsageError
 from cairn.problem import holds, load_problem
+from workspace import TOY
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def test_a_cancelled_run_ends(bench):
 
 
 def test_an_interrupt_lets_a_program_clean_up(bench):
-    outcome = bench.shell("trap 'echo cleaned; exit 7' INT; echo ready; sleep $0 & wait", wall_s=0.5)
+    outcome = bench.shell("trap 'echo cleaned; exit 7' INT; echo ready; sleep $0 & wait", wall_s=2.0)
 
     assert (outcome.ended_by, outcome.returncode) == ("wall", 7)
     assert bench.out() == "ready\ncleaned\n"

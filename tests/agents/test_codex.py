@@ -10,13 +10,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from scripted.codex_home import CodexHome, find_codex, write_codex_home
-from scripted.server import ScriptedModel
-from scripted.turns import Drop, Failed, Fault, Patch, Reply, Say, Scenario, Shell, Stall, Status, Write, edits
 
 from cairn.agents.codex import CodexAgent
 from cairn.agents.protocol import EditOutcome, EditTask, SearchSpace, Usage
 from cairn.process import Limits
+from scripted.codex_home import CodexHome, find_codex, write_codex_home
+from scripted.server import ScriptedModel
+from scripted.turns import Drop, Failed, Fault, Patch, Reply, Say, Scenario, Shell, Stall, Status, Write, edits
 
 CODEX = find_codex()
 with_client = pytest.mark.skipif(

@@ -16,7 +16,7 @@ from cairn.judge.referee import Judge
 from cairn.judge.verdict import REASONS, Verdict
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
-from conftest import TOY
+from workspace import TOY
 
 CORPUS = sorted((Path(__file__).parent / "axpy").glob("*.py"))
 CLOCK = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 31, 44}

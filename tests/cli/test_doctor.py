@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Workspace
+from workspace import Workspace
 
 COMMAND = [sys.executable, "-c", "from cairn.cli.main import main; main()", "doctor"]
 

@@ -16,10 +16,10 @@ from cairn.climb.ledger import Ledger
 from cairn.climb.state import fold
 from cairn.judge.receipt import ReceiptBook
 from cairn.variant_text import config_defaults, with_defaults
-from conftest import Workspace
 from scripted.codex_home import find_codex, write_codex_home
 from scripted.server import ScriptedModel
 from scripted.turns import edits
+from workspace import Workspace
 
 VARIANT = "kernels/axpy/variants/pallas_axpy.py"
 BRANCH = "cairn/axpy-tpu-v5p"

@@ -18,7 +18,7 @@ from cairn.errors import Missing, TryAgain, UsageError
 from cairn.judge.receipt import ReceiptBook
 from cairn.process import Limits
 from cairn.roofline import parse_target
-from conftest import Workspace
+from workspace import Workspace
 
 VARIANT = "kernels/axpy/variants/pallas_axpy.py"
 BRANCH = "cairn/night"

@@ -15,9 +15,9 @@ from cairn.cli.main import main
 from cairn.errors import BadInput, Missing, UsageError
 from cairn.github import Poster, Target, Unreachable, find_token
 from cairn.rounds.comment import LIMIT
-from conftest import git
 from fake_github.server import FakeGitHub, Fault
 from rounds.runs import make_run, plan
+from workspace import git
 
 BODY = "### Round 2 Summary\n\n| a\\|b | \\`c\\` | $name |\n\n<!-- cairn:round run=gdn round=2 -->\n"
 

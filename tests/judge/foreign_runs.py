@@ -75,7 +75,7 @@ class ForeignRunDirectory:
                 digest = hashlib.sha256(source.encode()).hexdigest()
                 result["metadata"].setdefault("fingerprint", {})["source_sha256"] = digest
         text = result if isinstance(result, str) else json.dumps(result)
-        (folder / "eval_result.json").write_text(text)
+        (folder / "eval_result.json").write_text(text, encoding="utf-8", errors="surrogatepass")
         return folder
 
     def clean(self, count: int = 4) -> "ForeignRunDirectory":

@@ -24,7 +24,7 @@ from cairn.judge.referee import Judge
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
 from cairn.worker_process import LEVELS, WORKER_FOLDER, Isolation, WorkerFailure, WorkerProcess, probe_isolation
-from conftest import TOY, Workspace
+from workspace import TOY, Workspace
 
 PYTHON = Path(sys.executable)
 ESCAPES = Path(__file__).with_name("escape_attempts.py")

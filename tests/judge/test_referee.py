@@ -20,7 +20,7 @@ from cairn.judge.record import record_of
 from cairn.judge.referee import Judge
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
-from conftest import TOY
+from workspace import TOY
 
 PYTHON = Path(sys.executable)
 GOOD = (TOY / "variants" / "pallas_axpy.py").read_text()

@@ -13,7 +13,7 @@ from cairn.judge.record import record_of
 from cairn.judge.referee import Judge
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
-from conftest import TOY
+from workspace import TOY
 
 HEAD = (
     "import dataclasses\nimport jax.numpy as jnp\n@dataclasses.dataclass(frozen=True)\nclass Config:\n    pass\n"

@@ -15,8 +15,8 @@ from cairn.cli.main import main
 from cairn.learnings.evidence import evidence_of
 from cairn.learnings.parse import parse
 from cairn.rounds.commit import commit_files
-from conftest import git
 from rounds.runs import failure, make_run, plan, write_round
+from workspace import git
 
 KILLED = """
 import os, signal, sys

@@ -10,13 +10,13 @@ import pytest
 
 pytest.importorskip("github", reason="PyGithub is not installed (extra: github)")
 
-from conftest import git
 from fake_github.server import FakeGitHub
 from rounds.runs import plan
 from rounds.test_record import Project
 from scripted.codex_home import find_codex, write_codex_home
 from scripted.server import ScriptedModel
 from scripted.turns import Reply, Say, Scenario, Shell, Write
+from workspace import git
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CODEX = find_codex()

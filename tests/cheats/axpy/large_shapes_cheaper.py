@@ -1,6 +1,6 @@
 """Class 31: exact for shapes small enough to be checked, cheaper for those that are priced.
 
-Expect: wrong_output
+Expect: wrong_output, no_op, within_margin, slower
 """
 
 import dataclasses

@@ -5,6 +5,7 @@
     ├── BadInput              65   a file is malformed; names file, line, key
     ├── Missing               69   something is not installed or not there; `hint` is the fix
     └── TryAgain              75   a lock is held, a resource is busy; nothing was changed
+        └── Unreachable       75   a service gave no answer; what was to be sent is kept
 
 A bad kernel is not in this tree: it is a result (a verdict in a receipt), not an exception.
 Errors become exit codes in `cairn.cli` and nowhere else.
@@ -78,3 +79,7 @@ class TryAgain(CairnError):
     """Nothing is wrong, but not now: a lock is held or a resource is busy."""
 
     exit_code = 75
+
+
+class Unreachable(TryAgain):
+    """A service gave no answer, or a limit that lasts longer than we wait; what was to be sent is kept."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from cairn.errors import BadInput, CairnError, Missing, TryAgain, UsageError
+from cairn.errors import BadInput, CairnError, Missing, TryAgain, Unreachable, UsageError
 from cairn.rounds.comment import LIMIT, marker_of
 
 try:
@@ -53,10 +53,6 @@ class Posted:
 
     url: str
     action: str
-
-
-class Unreachable(TryAgain):
-    """No answer, or a limit that lasts longer than we wait: the comment belongs into the outbox."""
 
 
 def find_token(api: str = PUBLIC_API) -> str:

@@ -105,7 +105,7 @@ def post(
         data = {"file": str(file), "repo": letter.repo, "issue": issue, "api": api, "sent": False}
         emit(data, as_json, f"would send {file} to {letter.repo}#{issue} at {api}")
         return 0
-    from cairn.github import Unreachable
+    from cairn.errors import Unreachable
 
     try:
         sent = send(letter)
@@ -182,7 +182,7 @@ def flush(dry_run: bool, root: Path | None, registry_path: Path | None, as_json:
 
 def _sent(path: Path, letter: Letter) -> dict[str, object]:
     """Send one; it leaves the outbox only when it stands at GitHub."""
-    from cairn.github import Unreachable
+    from cairn.errors import Unreachable
 
     try:
         sent = send(letter)

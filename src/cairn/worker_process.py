@@ -32,7 +32,6 @@ from cairn.worker_watch import WorkerLimits as WorkerLimits
 
 WORKER_FOLDER = Path(__file__).with_name("worker")
 LEVELS = ("namespaces+landlock", "landlock", "namespaces", "process")  # best first
-_UNTRUSTED = "candidate"
 _HELLO_S, _GRACE_S = 60.0, 2.0
 _OPEN_FILES = 1024
 _TASKS = 512 + 64 * (os.cpu_count() or 1)  # threads count too, and XLA starts several per core
@@ -98,8 +97,8 @@ class WorkerProcess:
         self._requests = Pipe(request_write, self._child)
         self._replies = Pipe(reply_read, self._child)
         self._bound()
-        self._isolation = None if role == _UNTRUSTED else Isolation()
-        if role == _UNTRUSTED:
+        self._isolation = None if role in wire.CONFINED_ROLES else Isolation()
+        if role in wire.CONFINED_ROLES:
             with contextlib.suppress(BrokenPipeError):  # it died at once: whoever asks next is told
                 self._greet(isolation)
 
@@ -213,7 +212,7 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the worker with every process it started and remove its folder; safe to call twice."""
-        if self.role == _UNTRUSTED:
+        if self.role in wire.CONFINED_ROLES:
             self._child.terminate()  # its supervisor ends all below it, in whatever namespace, and then itself
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(timeout=_GRACE_S)
@@ -250,7 +249,7 @@ def probe_isolation(python: Path) -> Isolation:
     Raises:
         Missing: there is no such interpreter, or it ended before it could tell.
     """
-    with WorkerProcess(python, _UNTRUSTED) as worker:
+    with WorkerProcess(python, "candidate") as worker:
         try:
             return worker.isolation
         except WorkerFailure as failure:

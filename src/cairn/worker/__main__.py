@@ -1,8 +1,8 @@
 """Start of every worker process: `python -E -s <this folder> ROLE REQUEST_FD REPLY_FD`.
 
 It runs in the kernel's own interpreter (standard library, numpy, jax) and never imports cairn. One role per
-process: `candidate` holds an untrusted variant and is locked in first (`confine`); `oracle` holds the frozen
-reference; `compiler` holds the real TPU compiler and sees only serialised programs. Requests come and replies go
+process: `candidate` holds an untrusted variant and `replay` its lowered program, both locked in first (`confine`);
+`oracle` holds the frozen reference; `compiler` and `timer` see only serialised programs. Requests come and replies go
 over the two descriptors; stdout and stderr are a log that nobody believes.
 
 The one broad `except` of the project is here: whatever a request raises becomes an error reply.
@@ -27,7 +27,7 @@ def main() -> int:
         print(f"unknown role {role!r}", file=sys.stderr)
         return 2
     with os.fdopen(request_fd, "rb") as requests, os.fdopen(reply_fd, "wb") as replies:
-        if role == "candidate" and not greet(requests, replies):
+        if role in wire.CONFINED_ROLES and not greet(requests, replies):
             return 0
         serve(importlib.import_module(role), requests, replies)
     return 0

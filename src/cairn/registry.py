@@ -34,7 +34,8 @@ class ClimbSettings(msgspec.Struct, frozen=True):
 
     `margin`: the least relative gain in predicted cost that counts. `agent_idle_s` must exceed the longest command
     that an agent runs, because most say nothing meanwhile. `trust_interpreter`: keep kernels that the replay cannot
-    check when the interpreter, which a variant could fool, finds them right. `python`: the interpreter that has the kernels' jax.
+    check when the interpreter, which a variant could fool, finds them right. `python`: the interpreter that has the
+    kernels' jax.
     """
 
     attempts: int = 6

@@ -92,7 +92,7 @@ def check_results(run_dir: Path, limit: int, as_json: bool) -> None:
     Exit code 0: all TRUSTED. 1: some are UNTRUSTED; the reasons are listed. 65: no results there.
     """
     from cairn.cli.judge_results import as_data, as_text
-    from cairn.judge.results_gate import report_results
+    from cairn.judge.foreign.gate import report_results
 
     report = report_results(run_dir)
     emit(as_data(report, run_dir, limit), as_json, lambda: as_text(report, limit))

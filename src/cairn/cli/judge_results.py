@@ -10,8 +10,8 @@ from typing import Any
 from rich.table import Table
 
 from cairn.cli.tables import rendered
-from cairn.judge.results_findings import PROVENANCE, SEVERITIES, SEVERITY_OF, ResultFinding, named
-from cairn.judge.results_gate import TRUSTED, ResultsReport, VariantTrust
+from cairn.judge.foreign.findings import PROVENANCE, SEVERITIES, SEVERITY_OF, ResultFinding, named
+from cairn.judge.foreign.gate import TRUSTED, ResultsReport, VariantTrust
 
 _DETAIL_CHARS, _NAME_CHARS = 300, 80
 _FILES = 8

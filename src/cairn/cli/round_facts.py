@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from cairn.judge.results_findings import HARD, NOTE
-from cairn.judge.results_gate import VariantTrust, report_results
+from cairn.judge.foreign.findings import HARD, NOTE
+from cairn.judge.foreign.gate import VariantTrust, report_results
 from cairn.learnings.evidence import evidence_of
 from cairn.learnings.store import read_archive, read_document
 from cairn.rounds.digest import Digest, Fact, Known, digest

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cairn.errors import BadInput
-from cairn.judge import results_metrics, results_provenance, results_timing
-from cairn.judge.results_findings import HARD, NOTE, SEVERITIES, SEVERITY_OF, ResultFinding
-from cairn.judge.results_reader import RESULT, ForeignResult, ForeignRun, finite, read_run
-from cairn.judge.results_status import classify_result, decisive_line
+from cairn.judge.foreign import metrics, provenance, timing
+from cairn.judge.foreign.findings import HARD, NOTE, SEVERITIES, SEVERITY_OF, ResultFinding
+from cairn.judge.foreign.reader import RESULT, ForeignResult, ForeignRun, finite, read_run
+from cairn.judge.foreign.status import classify_result, decisive_line
 
 TRUSTED, UNTRUSTED = "TRUSTED", "UNTRUSTED"
 _BAD_BLOCK = {"iteration_outlier", "high_cv"}
-_CHECKS = (*results_provenance.CHECKS, *results_timing.CHECKS, *results_metrics.CHECKS)
+_CHECKS = (*provenance.CHECKS, *timing.CHECKS, *metrics.CHECKS)
 _BY_SEVERITY = {code: SEVERITIES.index(severity) for code, severity in SEVERITY_OF.items()}
 
 
@@ -89,7 +89,7 @@ def report_results(run_dir: Path) -> ResultsReport:
     variants = tuple(
         _trust(each, reasons.get((each.path, each.iteration, each.variant), [])) for each in run.results
     )
-    missing = tuple(results_provenance.unresolved(run, lambda kernel: _is_there(run_dir, kernel)))
+    missing = tuple(provenance.unresolved(run, lambda kernel: _is_there(run_dir, kernel)))
     return ResultsReport(variants, missing, _counts(run, variants))
 
 
@@ -110,14 +110,14 @@ def _trust(result: ForeignResult, reasons: list[ResultFinding]) -> VariantTrust:
 
 
 def _counts(run: ForeignRun, variants: tuple[VariantTrust, ...]) -> dict[str, int]:
-    blocks = [each for result in run.results for each in results_timing.timing_blocks(result) if each.times]
+    blocks = [each for result in run.results for each in timing.timing_blocks(result) if each.times]
     return {
         "results": len(variants),
         "stored_twice": run.copies,
         "trusted": sum(each.verdict == TRUSTED for each in variants),
         "untrusted": sum(each.verdict == UNTRUSTED for each in variants),
         "untrusted_hard": sum(each.hard for each in variants),
-        "stale_copies": results_timing.copies_in(results_timing.stale_groups(run)),
+        "stale_copies": timing.copies_in(timing.stale_groups(run)),
         "timing_blocks": len(blocks),
         "bad_timing_blocks": sum(any(code in _BAD_BLOCK for code, _ in each.faults()) for each in blocks),
     }

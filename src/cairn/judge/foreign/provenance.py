@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from cairn.judge.results_findings import ResultFinding, finding
-from cairn.judge.results_reader import ForeignResult, ForeignRun, block, finite, leaves
-from cairn.judge.results_status import classify_result, decisive_line, filed_status, is_misfiled
+from cairn.judge.foreign.findings import ResultFinding, finding
+from cairn.judge.foreign.reader import ForeignResult, ForeignRun, block, finite, leaves
+from cairn.judge.foreign.status import classify_result, decisive_line, filed_status, is_misfiled
 from cairn.roofline import Chip, chips, physics_floor
 
 # What a result must say to be compared with another, and the names under which tools say it.

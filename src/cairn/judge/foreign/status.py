@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cairn.judge.results_reader import number
+from cairn.judge.foreign.reader import number
 
 STATUSES = (
     "OK",

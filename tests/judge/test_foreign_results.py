@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cairn.errors import BadInput
-from cairn.judge.results_findings import SEVERITY_OF
-from cairn.judge.results_gate import ResultsReport, check_results, report_results
-from cairn.judge.results_status import STATUSES, classify_result, decisive_line
+from cairn.judge.foreign.findings import SEVERITY_OF
+from cairn.judge.foreign.gate import ResultsReport, check_results, report_results
+from cairn.judge.foreign.status import STATUSES, classify_result, decisive_line
 from judge.foreign_runs import ForeignRunDirectory, success, timing
 
 Run = ForeignRunDirectory

@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-from cairn.judge.results_findings import ResultFinding, finding, named
-from cairn.judge.results_reader import ForeignResult, ForeignRun, block, finite, leaves, number
-from cairn.judge.results_timing import grouped, shared
+from cairn.judge.foreign.findings import ResultFinding, finding, named
+from cairn.judge.foreign.reader import ForeignResult, ForeignRun, block, finite, leaves, number
+from cairn.judge.foreign.timing import grouped, shared
 
 CAPTURE_LIMIT = 1_000_000
 IDLE_UNIT_OPS = 100

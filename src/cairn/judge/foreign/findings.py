@@ -9,7 +9,7 @@ not.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cairn.judge.results_reader import ForeignResult
+from cairn.judge.foreign.reader import ForeignResult
 
 HARD, METRIC, PROVENANCE, NOTE = "hard", "metric", "provenance", "note"
 SEVERITIES = (HARD, METRIC, PROVENANCE, NOTE)

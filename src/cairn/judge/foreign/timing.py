@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cairn.judge.results_findings import ResultFinding, finding, named
-from cairn.judge.results_reader import ForeignResult, ForeignRun, block, finite, number
-from cairn.judge.results_status import classify_result
+from cairn.judge.foreign.findings import ResultFinding, finding, named
+from cairn.judge.foreign.reader import ForeignResult, ForeignRun, block, finite, number
+from cairn.judge.foreign.status import classify_result
 
 LOW_OF_MEDIAN, HIGH_OF_MEDIAN = 0.5, 1.5
 MAX_CV = 0.05

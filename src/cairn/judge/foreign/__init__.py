@@ -1,0 +1,1 @@
+"""The gate for results that other tools measured: what may be learned from, and what may not."""

@@ -52,7 +52,7 @@ def measuring_judge() -> Iterator[Judge]:
 
 
 def test_the_corpus_is_what_it_says() -> None:
-    assert len(CORPUS) >= 50
+    assert len(CORPUS) >= 60
     assert len({class_of(path) for path in CORPUS}) >= 25
     for path in CORPUS:
         for reason in expected(path):

@@ -48,6 +48,7 @@ class Bench:
             attempts=attempts,
             margins=Margins(sweep=0.05, edit=0.10),
             agent_limits=Limits(wall_s=60),
+            learnings=self.workspace.root / "AGENT.md",
         )
 
     def run(self, attempts: int | None = None, on_event: Callable[[Event], None] = lambda event: None) -> State:
@@ -194,9 +195,15 @@ def test_an_agent_that_keeps_failing_ends_the_climb(workspace: Workspace) -> Non
 
 
 def test_history_and_prompt_tell_the_story(workspace: Workspace) -> None:
+    (workspace.root / "AGENT.md").write_text(
+        "# Knowledge\n\n## Failure Patterns\n\n### [F003] axpy with tiny blocks waits for its copies\n\n"
+        "- **Symptom**: slow\n\n### [F004] something about attention\n\n- **Symptom**: other\n"
+    )
     bench = Bench(workspace, block(16), block(8), block(32))
     bench.run()
     task = bench.agent.seen[-1]
+    assert "[F003] axpy with tiny blocks" in task.prompt
+    assert "[F004]" not in task.prompt
     assert [(t.attempt, t.tunables["block"], t.cost_us) for t in task.history] == [
         ("start", 8, 100.0),
         ("a0001", 16, 80.0),

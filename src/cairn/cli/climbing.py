@@ -125,6 +125,7 @@ def _spec(problem: Problem, registry: Registry, options: Mapping[str, Any]) -> C
             wall_s=options["agent_wall"] or settings.agent_wall_s,
             idle_s=options["agent_idle"] or settings.agent_idle_s,
         ),
+        learnings=registry.paths.learnings,
         wall_s=float("inf") if options["max_minutes"] is None else options["max_minutes"] * 60,
     )
 

@@ -17,6 +17,7 @@ from cairn.climb import policy, prompt
 from cairn.climb.anchors import Anchors
 from cairn.climb.branch import ChampionBranch
 from cairn.climb.ledger import Event, Ledger
+from cairn.climb.memory import matching_learnings
 from cairn.climb.message import commit_message
 from cairn.climb.policy import Margins
 from cairn.climb.state import Attempt, State, apply, fold
@@ -43,6 +44,7 @@ class ClimbSpec:
         problem: path of the problem's folder in the user's tree.
         folder: the run's own folder (ledger, receipts, logs, worktrees).
         attempts: decided attempts over all launches after which it ends.
+        learnings: the project's AGENT.md, which need not exist.
         wall_s: wall clock of this launch.
     """
 
@@ -54,6 +56,7 @@ class ClimbSpec:
     attempts: int
     margins: Margins
     agent_limits: Limits
+    learnings: Path
     wall_s: float = float("inf")
     branch_prefix: str = field(default="cairn/")
 
@@ -189,7 +192,8 @@ class Climb:
         if tunables is not None:
             space = SearchSpace(tunables.space, tunables.constraints, problem.shapes.bench[0])
         history = self._history()
-        text = prompt.render(problem, self.variant_path, self.state, history, space)
+        learnings = matching_learnings(self.spec.learnings, problem.name, self.spec.target.name)
+        text = prompt.render(problem, self.variant_path, self.state, history, space, learnings)
         (logs / "prompt.md").write_text(text, encoding="utf-8")
         return EditTask(
             attempt=attempt.id,

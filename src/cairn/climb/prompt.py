@@ -11,8 +11,15 @@ _TEMPLATE = Path(__file__).with_name("prompt.md")
 _LAST_TRIALS = 12
 
 
-def render(problem: Problem, variant: str, state: State, history: Sequence[Trial], space: SearchSpace) -> str:
-    """Fill the template; the history is bounded, newest last."""
+def render(
+    problem: Problem,
+    variant: str,
+    state: State,
+    history: Sequence[Trial],
+    space: SearchSpace,
+    learnings: Sequence[str],
+) -> str:
+    """Fill the template; the history is bounded, newest last; learnings are index lines of AGENT.md."""
     assert state.measured is not None
     headline = problem.shapes.bench[0]
     return _TEMPLATE.read_text(encoding="utf-8").format(
@@ -27,6 +34,7 @@ def render(problem: Problem, variant: str, state: State, history: Sequence[Trial
         headline=" ".join(f"{name}={size}" for name, size in headline.items()),
         history=_history(history) or "Nothing yet.",
         tunables=_tunables(space) or "None declared.",
+        learnings="\n".join(f"- {line}" for line in learnings) or "None that match.",
     )
 
 

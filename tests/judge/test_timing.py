@@ -77,11 +77,6 @@ def test_processes_must_agree() -> None:
     assert not verdict.reached(0.05)
 
 
-def test_alpha_is_spent_not_multiplied() -> None:
-    assert sum(evidence.spent(0.05, index) for index in range(100_000)) == pytest.approx(0.05, rel=1e-3)
-    assert evidence.spent(0.05, 0) > evidence.spent(0.05, 1)
-
-
 def test_the_least_effect_shrinks_with_pairs() -> None:
     processes = noisy(0.0, 0.1, 100, 3)
     few, many = (evidence.least_effect(processes, 0.01, 0.05, pairs) for pairs in (50, 1000))

@@ -10,8 +10,6 @@ from typing import Literal, Protocol
 
 from cairn.process import Limits
 
-type_status = Literal["edited", "nothing", "failed", "exhausted"]
-
 
 @dataclass(frozen=True)
 class Trial:

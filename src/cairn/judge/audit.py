@@ -1,23 +1,18 @@
 """The audit of a lowered program: what stands in it that has no place in a kernel."""
 
-from cairn.judge.replay import Replayer, Unreplayable
+from typing import Any
+
+from cairn.judge.replay import ProgramFacts
 from cairn.judge.verdict import Ruling
-from cairn.worker_process import WorkerFailure
 
 
-def audit(replayer: Replayer, program: bytes) -> Ruling | None:
+def audit(facts: ProgramFacts) -> Ruling | None:
     """None when nothing is wrong with a program for TPU.
 
     Callbacks into Python, calls of something that is no kernel, outputs that depend on no input, and inputs that are
     overwritten make it INVALID. Constants, unused inputs and the precision of products are facts for a reader, not
     faults: fresh seeds and the comparison with the truth deal with those.
     """
-    try:
-        facts = replayer.inspect(program)
-    except Unreplayable as error:
-        return Ruling("unreplayable", str(error)[:600])
-    except WorkerFailure as failure:
-        return Ruling("unreplayable", failure.detail[:600])
     if facts.host_callbacks:
         return Ruling("host_callback", ", ".join(facts.host_callbacks))
     if facts.unexpected_calls:
@@ -27,3 +22,24 @@ def audit(replayer: Replayer, program: bytes) -> Ruling | None:
     if facts.constant_outputs:
         return Ruling("constant_output", f"outputs {list(facts.constant_outputs)}")
     return None
+
+
+def summary(facts: ProgramFacts) -> dict[str, Any]:
+    """What a receipt says about a program: kernels alive, precision of products, constants, inputs nobody reads."""
+    return {
+        "kernels": [
+            {
+                "name": kernel.name,
+                "grid": list(kernel.grid),
+                "alive": kernel.name in facts.live_kernels,
+                "matmul_flops": kernel.flops if kernel.flops_exact else None,
+                "matmul_precisions": sorted({matmul.precision for matmul in kernel.matmuls}),
+                "data_branches": list(kernel.data_branches),
+            }
+            for kernel in facts.kernels
+        ],
+        "dots": dict(facts.dots),
+        "unused_inputs": list(facts.unused_inputs),
+        "constant_bytes": facts.constant_bytes,
+        "branches": list(facts.branches),
+    }

@@ -29,6 +29,7 @@ class Case:
     stages: list[dict[str, Any]] = field(default_factory=list)
     config: dict[str, str] = field(default_factory=dict)
     programs: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
     doubt: Ruling | None = None

@@ -83,14 +83,6 @@ def interval(processes: Sequence[Sequence[float]], alpha: float = 0.05) -> tuple
     return math.exp(statistics.median(ratios)), math.exp(ratios[low]), math.exp(ratios[high])
 
 
-def spent(alpha: float, index: int) -> float:
-    """The share of `alpha` that candidate number `index` (from 0) of a climb may use; all shares sum to alpha.
-
-    Shares fall like 1 / k^2 (6 / pi^2 normalises them), so a long climb keeps some for every later candidate.
-    """
-    return alpha * 6 / math.pi**2 / (index + 1) ** 2
-
-
 def least_effect(processes: Sequence[Sequence[float]], threshold: float, alpha: float, pairs: int) -> float:
     """The relative gain that `pairs` pairs of this noise would show with a power of 80 %.
 

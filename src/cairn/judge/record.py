@@ -26,6 +26,7 @@ def record_of(case: Case, judge: Judge, **context: Any) -> dict[str, Any]:
         "correctness": case.checks,
         "seeds": case.seeds,
         "programs": case.programs,
+        "program_facts": case.facts,
         "stages": case.stages,
         "fingerprint": judge.fingerprint(),
     }

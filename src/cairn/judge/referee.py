@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from cairn import __version__
-from cairn.judge.audit import audit
+from cairn.judge.audit import audit, summary
 from cairn.judge.case import Case
 from cairn.judge.examiner import Examiner
 from cairn.judge.executors import DeviceExecutor, ReplayExecutor
@@ -25,6 +25,7 @@ from cairn.judge.predicted import PredictedCost
 from cairn.judge.pricing import Pricer, program_hash
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, VariantSource
+from cairn.judge.replay import Unreplayable
 from cairn.judge.verdict import Ruling, Verdict, ruling_of_failure
 from cairn.lab.service import CompileService
 from cairn.problem import Problem
@@ -181,11 +182,14 @@ class Judge:
         """Look into the lowered program for what no kernel has; only TPU programs can be read so far."""
         if not isinstance(self._executor, ReplayExecutor):
             return None
-        ruling = audit(self._executor.replayer, program)
-        if ruling is not None and ruling.reason == "unreplayable":
-            case.doubt = ruling  # the examiner goes on as far as the interpreter can carry it
+        try:
+            facts = self._executor.replayer.inspect(program)
+        except (Unreplayable, WorkerFailure) as error:
+            # the examiner goes on as far as the interpreter can carry it
+            case.doubt = Ruling("unreplayable", str(error)[:600])
             return None
-        return ruling
+        case.facts = summary(facts)
+        return audit(facts)
 
     def _correct(self, case: Case, runner: Runner) -> Ruling | None:
         return self._examiner.examine(case, runner, lambda text: self._on_stage("correct", text))

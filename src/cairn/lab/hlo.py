@@ -48,10 +48,6 @@ class Instruction:
     attributes: str
     literal: str = ""
 
-    @property
-    def is_scalar(self) -> bool:
-        return len(self.shapes) == 1 and math.prod(self.shapes[0].dims) == 1
-
     def attribute(self, key: str) -> str | None:
         """Value of a `key=value` attribute, without the leading `%`."""
         match = re.search(rf"\b{key}=%?([^\s,]+|\"[^\"]*\")", self.attributes)

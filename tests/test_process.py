@@ -146,6 +146,18 @@ def test_an_interrupt_lets_a_program_clean_up(bench):
     assert bench.out() == "ready\ncleaned\n"
 
 
+def test_an_interrupt_is_heard_even_below_nohup(bench):
+    """A shell that starts us in the background has interrupts ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        outcome = bench.shell("trap 'echo cleaned; exit 7' INT; echo ready; sleep $0 & wait", wall_s=2.0)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert (outcome.ended_by, outcome.returncode) == ("wall", 7)
+    assert bench.out() == "ready\ncleaned\n"
+
+
 def test_a_program_that_ignores_interrupts_is_killed(bench):
     outcome = bench.shell("trap '' INT TERM; sleep $0", wall_s=0.5)
 

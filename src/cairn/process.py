@@ -88,6 +88,7 @@ def run_bounded(
             stdout=outputs[0],
             stderr=outputs[1],
             start_new_session=True,
+            preexec_fn=_hear_interrupts,
         )
         try:
             ended_by = _supervise(child, outputs, limits, cancelled)
@@ -97,6 +98,11 @@ def run_bounded(
     if ended_by == "exit" and returncode < 0:
         ended_by = "signal"
     return Outcome(returncode, ended_by, time.monotonic() - started)
+
+
+def _hear_interrupts() -> None:
+    """Undo what `nohup cairn climb &` leaves behind: an ignored interrupt is inherited and cannot be trapped."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _supervise(

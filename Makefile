@@ -24,12 +24,14 @@ demo: setup ## Climb the Gated DeltaNet kernel for TPU v5p with the embedded tun
 	@$(BIN)/cairn climb kernels/gdn --agent tuner --target tpu-v5p --attempts $(ATTEMPTS)
 
 test: setup clients ## Run every test and every check (linters, types, layers, documentation)
-	@echo "cairn: running all tests and checks, about five minutes on two cores"
+	@echo "cairn: running all tests and checks, about six minutes on two cores"
 	@$(BIN)/pytest -n 2 --dist worksteal
 
 clients: ## Install the coding assistants that tests drive, when npm is there; tests that need one skip without it
-	@if command -v npm >/dev/null 2>&1; then $(MAKE) --no-print-directory $(CLIENTS); \
-	else echo "cairn: no npm, so the tests that drive a real coding assistant are skipped"; fi
+	@if ! command -v npm >/dev/null 2>&1; then \
+	    echo "cairn: no npm, so the tests that drive a real coding assistant are skipped"; \
+	elif ! $(MAKE) --no-print-directory $(CLIENTS); then \
+	    echo "cairn: npm cannot install them, so the tests that drive a real coding assistant are skipped"; fi
 
 $(CLIENTS): tests/clients/package.json tests/clients/package-lock.json
 	@echo "cairn: installing the coding assistants of the tests and GitHub's API description into .clients (about 800 MB)"

@@ -14,9 +14,10 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -80,16 +81,16 @@ def run_bounded(
         stdin.write(streams.stdin_text.encode())
         stdin.seek(0)
         outputs = [stack.enter_context(path.open("wb")) for path in (streams.stdout, streams.stderr)]
-        child = subprocess.Popen(
-            list(command),
-            cwd=cwd,
-            env=marked,
-            stdin=stdin,
-            stdout=outputs[0],
-            stderr=outputs[1],
-            start_new_session=True,
-            preexec_fn=_hear_interrupts,
-        )
+        with _interrupts_heard():
+            child = subprocess.Popen(
+                list(command),
+                cwd=cwd,
+                env=marked,
+                stdin=stdin,
+                stdout=outputs[0],
+                stderr=outputs[1],
+                start_new_session=True,
+            )
         try:
             ended_by = _supervise(child, outputs, limits, cancelled)
         finally:
@@ -100,9 +101,21 @@ def run_bounded(
     return Outcome(returncode, ended_by, time.monotonic() - started)
 
 
-def _hear_interrupts() -> None:
-    """Undo what `nohup cairn climb &` leaves behind: an ignored interrupt is inherited and cannot be trapped."""
+@contextlib.contextmanager
+def _interrupts_heard() -> Iterator[None]:
+    """Undo, for a child started inside, what `nohup cairn climb &` does: an ignored interrupt is inherited.
+
+    It is done in the parent, for the moment of the start, because code between fork and exec is not safe.
+    """
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if not ignored or threading.current_thread() is not threading.main_thread():
+        yield
+        return
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _supervise(

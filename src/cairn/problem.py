@@ -34,7 +34,7 @@ class Tolerance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Shapes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`check` runs in the interpreter, `bench` is compiled and priced, `heldout` is not shown to the agent."""
+    """`check` is replayed with every input family, `bench` compiled and priced, `heldout` not shown to the agent."""
 
     check: list[Shape]
     bench: list[Shape]

@@ -13,8 +13,8 @@ from cairn.cli.output import emit, json_option, registry_option, say
 def judge() -> None:
     """Judge variants of a kernel.
 
-    Needs no accelerator, no network and no git: correctness comes from the interpreter, cost from the real TPU
-    compiler and cairn's model of the chip, and it is always called "predicted".
+    Needs no accelerator, no network and no git: correctness comes from a replay of the lowered program, cost from
+    the real TPU compiler and cairn's model of the chip, and it is called "predicted"; a `:device` target measures.
     """
 
 

@@ -1,4 +1,4 @@
-"""The untrusted side: load a variant, lower it, run it in the interpreter. Inputs in, outputs out.
+"""The untrusted side: load a variant and lower it; run it in the interpreter only when nothing better can.
 
 Nothing here decides anything. The judge does not believe this process beyond "these are the bytes it sent": the
 outputs are compared elsewhere, and cost comes from compiling the exported program elsewhere.

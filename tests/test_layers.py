@@ -46,7 +46,7 @@ HEAVY = {
     "wandb": set[str](),
     "matplotlib": set[str](),
 }
-FUNCTION_LINES, KERNEL_FUNCTION_LINES, FILE_LINES, TOTAL_LINES = 60, 120, 400, 24_000
+FUNCTION_LINES, KERNEL_FUNCTION_LINES, FILE_LINES, TOTAL_LINES = 60, 120, 400, 50_000
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,30 @@
 The account is a claim. It names a hypothesis; every number that decides comes from the judge.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
 from cairn.process import Limits
+
+# Why an edit can fail. The climb has one rule for each; agents only say which it was.
+FAILURES = {
+    "agent_error": "the agent crashed, gave up or ended in a way that fits nothing else",
+    "infra": "the service or the way to it is down: connection refused, server error, overloaded",
+    "auth": "no key, a wrong one, or a login that ran out",
+    "rate_limit": "too many requests or a usage limit; `retry_at` says until when, where that is known",
+    "quota": "credit or quota is used up: waiting does not mend it",
+    "settings": "the client refuses an option, a configuration file or the model's name",
+    "context": "the conversation no longer fits the model",
+    "timeout": "the wall clock limit of an edit",
+    "idle": "no output for longer than the idle limit",
+    "output": "more output than the limit",
+    "disk": "no space left, or a read-only file system",
+    "not_found": "the program, or its interpreter, is not there",
+    "cancelled": "the climb was told to stop",
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +63,7 @@ class EditTask:
         space: the declared tunables.
         history: earlier attempts, oldest first.
         limits: wall clock, idle and output limits of this one edit.
+        cancelled: asked a few times a second, from the thread that edits; true ends the edit at once.
     """
 
     attempt: str
@@ -55,11 +74,12 @@ class EditTask:
     space: SearchSpace
     history: Sequence[Trial]
     limits: Limits
+    cancelled: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens an edit took, as the client reported them."""
+    """Tokens an edit took, as the client reported them. Cached tokens are among the input tokens."""
 
     input_tokens: int = 0
     cached_input_tokens: int = 0
@@ -70,9 +90,20 @@ class Usage:
 class EditOutcome:
     """How an edit ended.
 
-    `status`: "edited" (there may be a change to judge), "nothing" (the agent chose not to change anything),
-    "failed" (it crashed, hung or was refused; `reason` is a class such as `timeout`, `idle`, `rate_limit`, `auth`,
-    `agent_error`, `not_found`) or "exhausted" (there is nothing left to try; the climb ends).
+    Args:
+        status: "edited" (there may be a change to judge), "nothing" (the agent chose not to change anything),
+            "failed" (it crashed, hung or was refused) or "exhausted" (there is nothing left to try; the climb ends).
+        hypothesis, expected_effect, evidence, idea_class, reject_if: the agent's claim; each may be empty, and
+            nobody has checked any of it.
+        reason: the class of a failure, one of `FAILURES`.
+        detail: the failure in words.
+        usage: tokens; None when the client did not say.
+        retry_at: with `rate_limit`, when the limit is lifted (UTC); None when the client did not say.
+        cost_usd: what the edit cost; None when that is unknown. Never a guess.
+        cost_basis: where `cost_usd` comes from: "list price" (usage times `prices.yaml`), "client" (the client's
+            own figure) or "free"; "subscription" and "unknown" go with None.
+        model: the model as far as the client or the command line names it.
+        transcript: what the client printed, for people and retrospectives.
     """
 
     status: Literal["edited", "nothing", "failed", "exhausted"]
@@ -80,6 +111,15 @@ class EditOutcome:
     reason: str = ""
     detail: str = ""
     usage: Usage | None = None
+    expected_effect: str = ""
+    evidence: str = ""
+    idea_class: str = ""
+    reject_if: str = ""
+    retry_at: datetime | None = None
+    cost_usd: float | None = None
+    cost_basis: str = "unknown"
+    model: str = ""
+    transcript: Path | None = None
 
 
 class Agent(Protocol):

@@ -21,6 +21,7 @@ LEVELS: dict[str, int] = {
     "journal": 1,
     "settings": 1,
     "variant_text": 1,
+    "fence": 1,
     "git": 1,
     "learnings": 2,
     "problem": 2,

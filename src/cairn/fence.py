@@ -1,0 +1,61 @@
+"""Command lines that run a coding agent behind a fence (`worker/fence.py`), and whether this machine has one."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_LAUNCHER = Path(__file__).parent / "worker" / "fence.py"
+_FILE_BYTES = 4 * 2**30  # no source file of an agent is larger; what fills a disk is
+_PROBE_S = 20.0
+
+
+@dataclass(frozen=True)
+class Fence:
+    """What an agent may not write (`readonly`) but for its own folders inside it (`writable`)."""
+
+    readonly: Sequence[Path]
+    writable: Sequence[Path]
+    file_bytes: int = _FILE_BYTES
+
+    def around(self, command: Sequence[str]) -> list[str]:
+        """The same command, fenced; its exit code, signals and streams stay what they were."""
+        return _launch(self, command, strict=False)
+
+
+def _launch(fence: Fence, command: Sequence[str], *, strict: bool) -> list[str]:
+    spec = {
+        "readonly": [str(path.resolve()) for path in fence.readonly],
+        "writable": [str(path.resolve()) for path in fence.writable],
+        "file_bytes": fence.file_bytes,
+        "strict": strict,
+    }
+    return [sys.executable, "-I", "-S", "-B", str(_LAUNCHER), json.dumps(spec), *command]
+
+
+@cache
+def fence_level() -> str:
+    """`fenced`: the project is out of reach; `guarded`: only the process tree is held together; `none`: not Linux."""
+    if sys.platform != "linux":
+        return "none"
+    with tempfile.TemporaryDirectory(prefix="cairn-fence-") as name:
+        inner = Path(name) / "own"
+        inner.mkdir()
+        probe = f"touch {inner}/a && ! touch {name}/b 2>/dev/null"
+        command = _launch(Fence([Path(name)], [inner]), ["/bin/sh", "-c", probe], strict=True)
+        try:
+            done = subprocess.run(
+                command, cwd=inner, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_S, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return "guarded"
+    return "fenced" if done.returncode == 0 else "guarded"
+
+
+def fence_of(readonly: Sequence[Path], writable: Sequence[Path]) -> Callable[[Sequence[str]], list[str]]:
+    """A function that fences commands, or leaves them alone where there is no fence to be had."""
+    return Fence(readonly, writable).around if fence_level() != "none" else list

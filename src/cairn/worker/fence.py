@@ -1,0 +1,90 @@
+"""Start a coding agent behind a fence: the user's project read-only but for its own folders, no way to signal others.
+
+    fence.py SPEC COMMAND...     SPEC: {"readonly": [...], "writable": [...], "file_bytes": N, "strict": bool}
+
+A process namespace ends with the agent, so nothing that it left in the background survives; the guardian that waits
+outside ends it when cairn itself is killed. Other folders, the network and further sandboxes work as before: this is
+a fence round the project, not a cage. Where the kernel refuses, only the guardian remains (`strict`: exit 71).
+
+Not protected against: what an agent writes outside the project, such as the user's own configuration files.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import confine_tree  # type: ignore[import-not-found]  # noqa: E402
+import linux  # type: ignore[import-not-found]  # noqa: E402
+
+NOT_HERE, NO_PROGRAM = 71, 127
+
+
+def main(spec: Mapping[str, Any], command: list[str]) -> None:
+    """Become the command, with a guardian above it; returns only when the program cannot be started."""
+    folder = str(Path.cwd())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is meant for the agent; the guardian waits for its end
+    try:
+        _enter()
+        fenced = True
+    except OSError as error:
+        if spec.get("strict"):
+            sys.stderr.write(f"no namespaces: {error}\n")
+            sys.exit(NOT_HERE)
+        fenced = False
+    confine_tree.fork_supervised((lambda: _build(spec, folder)) if fenced else None)
+    if fenced:
+        os.chdir(folder)  # the name, seen through the fence; the old handle would lead round it
+        with contextlib.suppress(OSError):
+            linux.drop_capabilities()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if most := spec.get("file_bytes"):
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most if hard == resource.RLIM_INFINITY else min(most, hard),) * 2)
+    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.stderr.write(f"env: {command[0]}: {error.strerror}\n")
+        os._exit(NO_PROGRAM)
+
+
+def _enter() -> None:
+    """Namespaces for users, mounts and processes; the network stays."""
+    user, group = os.geteuid(), os.getegid()
+    try:
+        linux.unshare(linux.NEWUSER | linux.NEWNS | linux.NEWPID)
+    except OSError:
+        if user != 0:
+            raise
+        linux.unshare(linux.NEWNS | linux.NEWPID)  # root without user namespaces
+        return
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        Path(f"/proc/self/{name}").write_text(text, encoding="ascii")
+
+
+def _build(spec: Mapping[str, Any], folder: str) -> None:
+    """Mount the project over itself read-only, and the agent's own folders over that as they were."""
+    linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    handles = {path: os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in spec["writable"]}
+    for path in spec["readonly"]:
+        linux.mount(path, path, None, linux.MS_BIND | linux.MS_REC)
+        linux.set_mount_flags(path, linux.ATTR_RDONLY)
+    for path, handle in handles.items():
+        linux.mount(f"/proc/self/fd/{handle}", path, None, linux.MS_BIND | linux.MS_REC)
+        os.close(handle)
+    os.chdir(folder)
+    with contextlib.suppress(OSError):  # some containers forbid a fresh one; the old one shows, but gives no reach
+        linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), sys.argv[2:])

@@ -5,7 +5,8 @@
     ├── BadInput              65   a file is malformed; names file, line, key
     ├── Missing               69   something is not installed or not there; `hint` is the fix
     └── TryAgain              75   a lock is held, a resource is busy; nothing was changed
-        └── Unreachable       75   a service gave no answer; what was to be sent is kept
+        ├── Unreachable       75   a service gave no answer; what was to be sent is kept
+        └── DiskFull          75   there is no room to write; what was announced is still there
 
 A bad kernel is not in this tree: it is a result (a verdict in a receipt), not an exception.
 Errors become exit codes in `cairn.cli` and nowhere else.
@@ -83,3 +84,10 @@ class TryAgain(CairnError):
 
 class Unreachable(TryAgain):
     """A service gave no answer, or a limit that lasts longer than we wait; what was to be sent is kept."""
+
+
+class DiskFull(TryAgain):
+    """There is no room to write, or the file system went read-only; nothing that was written is lost."""
+
+    def __init__(self, message: str, *, hint: str | None = "make room, then give the same command again") -> None:
+        super().__init__(message, hint=hint)

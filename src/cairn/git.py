@@ -1,7 +1,8 @@
 """The few git operations a climb needs, through plumbing that no worktree, index or hook can disturb.
 
 An agent may commit, stash, reset or edit `.git` inside its own worktree. So trees are built in a private index,
-commits are made from trees, and a branch moves only by compare-and-swap from the value we last saw.
+commits are made from trees, and a branch moves only by compare-and-swap from the value we last saw. Nothing here
+waits for a terminal, and no hook, editor or file-system monitor of a configuration is run.
 """
 
 import os
@@ -9,10 +10,9 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from cairn.errors import Missing, TryAgain
+from cairn.errors import DiskFull, Missing, TryAgain
 
 _NO_IDENTITY = {
     "GIT_AUTHOR_NAME": "cairn",
@@ -20,15 +20,10 @@ _NO_IDENTITY = {
     "GIT_COMMITTER_NAME": "cairn",
     "GIT_COMMITTER_EMAIL": "cairn@localhost",
 }
+_HARMLESS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0")
+_NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|Read-only file system", re.I)
+_NO_SUCH_COMMIT = "0" * 40
 _TRANSIENT = re.compile(r"\.lock': File exists|Another git process|unable to create .*\.lock", re.I)
-
-
-@dataclass(frozen=True)
-class Change:
-    """One path that differs between a commit and a snapshot: `A` added, `M` modified, `D` deleted, `T` type."""
-
-    status: str
-    path: str
 
 
 class Git:
@@ -57,29 +52,48 @@ class Git:
         self.git_dir = Path(git_dir)
         self.top = Path(top)
 
-    def run(self, *arguments: str, work_tree: Path | None = None, extra: Mapping[str, str] | None = None) -> str:
+    def run(
+        self,
+        *arguments: str,
+        work_tree: Path | None = None,
+        extra: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        timeout_s: float | None = None,
+    ) -> str:
         """Run git on this repository and give its output back.
 
         Raises:
-            TryAgain: another git process holds a lock.
+            TryAgain: another git process holds a lock, or `timeout_s` went by.
+            DiskFull: there is no room to write.
             Missing: git refuses; the message is git's own.
         """
         command = ["git", f"--git-dir={self.git_dir}"]
         if work_tree is not None:
             command.append(f"--work-tree={work_tree}")
-        done = subprocess.run(
-            [*command, "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", *arguments],
-            cwd=work_tree or self.git_dir,
-            capture_output=True,
-            env=_environment(extra),
-            check=False,
-        )
+        command += [*_HARMLESS, *arguments]
+        done = _execute(command, work_tree or self.git_dir, _environment(extra), stdin, timeout_s)
         if done.returncode:
-            message = done.stderr.decode("utf-8", "replace").strip()
-            if _TRANSIENT.search(message):
-                raise TryAgain(f"git is busy: {message}", hint="wait for the other git command, then repeat")
-            raise Missing(f"git {arguments[0]} failed: {message}", hint=f"repository: {self.top}")
+            raise self._refusal(arguments[0], done.stderr)
         return done.stdout.decode("utf-8", "surrogateescape")
+
+    def run_in_tree(self, *arguments: str) -> str:
+        """Run git where the user stands, with their own index and HEAD; for what is about their own changes.
+
+        Raises:
+            As `run`.
+        """
+        done = _execute(["git", *_HARMLESS, *arguments], self.top, _environment(), None, None)
+        if done.returncode:
+            raise self._refusal(arguments[0], done.stderr or done.stdout)
+        return done.stdout.decode("utf-8", "surrogateescape")
+
+    def _refusal(self, what: str, stderr: bytes) -> Missing | TryAgain:
+        message = stderr.decode("utf-8", "replace").strip()
+        if _NO_SPACE.search(message):
+            return DiskFull(f"git {what}: {message}")
+        if _TRANSIENT.search(message):
+            return TryAgain(f"git is busy: {message}", hint="wait for the other git command, then repeat")
+        return Missing(f"git {what} failed: {message}", hint=f"repository: {self.top}")
 
     def commit_of(self, name: str) -> str | None:
         """The commit a name stands for, or None."""
@@ -95,17 +109,10 @@ class Git:
             Missing: there is no commit yet.
         """
         # asked in the user's tree: the shared git directory has the HEAD of the main tree, not of a linked one
-        done = subprocess.run(
-            ["git", "rev-parse", "--verify", "--quiet", "HEAD^{commit}"],
-            cwd=self.top,
-            capture_output=True,
-            text=True,
-            env=_environment(),
-            check=False,
-        )
-        if done.returncode:
-            raise Missing("the repository has no commit yet", hint="git add -A && git commit")
-        return done.stdout.strip()
+        try:
+            return self.run_in_tree("rev-parse", "--verify", "--quiet", "HEAD^{commit}").strip()
+        except Missing as error:
+            raise Missing("the repository has no commit yet", hint="git add -A && git commit") from error
 
     def relative(self, path: Path) -> str:
         """A path of the main working tree as git writes it."""
@@ -119,20 +126,27 @@ class Git:
         """A blob's content."""
         return self.run("cat-file", "blob", blob).encode("utf-8", "surrogateescape")
 
-    def snapshot(self, work_tree: Path, base: str) -> tuple[str, list[Change]]:
-        """Store what a worktree holds now; give the tree's id and the paths that differ from `base`.
+    def store(self, content: bytes) -> str:
+        """Put a file's content into the repository, byte for byte, without filters; give its blob."""
+        return self.run("hash-object", "-w", "--stdin", stdin=content).strip()
 
-        Whatever was committed, staged or stashed in the worktree does not matter; ignored files stay out.
-        """
+    def tracked(self, commit: str) -> dict[str, tuple[str, str]]:
+        """Every file of a commit: path -> (mode, blob); submodules are left out."""
+        files = {}
+        for line in self.run("ls-tree", "-r", "-z", "--full-tree", commit).split("\0")[:-1]:
+            head, _, path = line.partition("\t")
+            mode, kind, blob = head.split(" ")
+            if kind == "blob":
+                files[path] = (mode, blob)
+        return files
+
+    def tree_with(self, commit: str, path: str, blob: str) -> str:
+        """The tree of a commit with one file exchanged."""
         with tempfile.TemporaryDirectory(prefix="cairn-index-") as folder:
             index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-            self.run("read-tree", base, extra=index)
-            self.run("add", "--all", "--", ".", work_tree=work_tree, extra=index)
-            tree = self.run("write-tree", extra=index).strip()
-        raw = self.run("diff-tree", "-r", "-z", "--name-status", "--no-renames", base, tree)
-        fields = raw.split("\0")[:-1]
-        changes = [Change(status[0], path) for status, path in zip(fields[::2], fields[1::2], strict=True)]
-        return tree, changes
+            self.run("read-tree", commit, extra=index)
+            self.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", extra=index)
+            return self.run("write-tree", extra=index).strip()
 
     def blob_of(self, tree: str, path: str) -> tuple[str, str] | None:
         """(mode, blob) of a file in a tree, or None."""
@@ -148,13 +162,21 @@ class Git:
 
     def commit_file(self, parent: str, path: str, blob: str, message: str) -> str:
         """A commit on `parent` that differs from it in one file only; no branch moves."""
-        with tempfile.TemporaryDirectory(prefix="cairn-index-") as folder:
-            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-            self.run("read-tree", parent, extra=index)
-            self.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", extra=index)
-            tree = self.run("write-tree", extra=index).strip()
+        return self.commit_tree(self.tree_with(parent, path, blob), [parent], message)
+
+    def commit_tree(self, tree: str, parents: Sequence[str], message: str) -> str:
+        """A commit of a tree; no branch moves."""
         identity = {} if self._has_identity() else _NO_IDENTITY
-        return self.run("commit-tree", tree, "-p", parent, "-m", message, extra=identity).strip()
+        flags = [part for parent in parents for part in ("-p", parent)]
+        return self.run("commit-tree", tree, *flags, "-m", message, extra=identity).strip()
+
+    def set_ref(self, ref: str, commit: str) -> None:
+        """Make a name outside the branches point at a commit, so that it is not collected."""
+        self.run("update-ref", ref, commit)
+
+    def delete_ref(self, ref: str) -> None:
+        """Forget a name; nothing happens when there is none."""
+        self.run("update-ref", "-d", ref)
 
     def _has_identity(self) -> bool:
         try:
@@ -165,7 +187,7 @@ class Git:
 
     def create_branch(self, branch: str, commit: str) -> None:
         """Create a branch that must not exist yet."""
-        self.run("update-ref", "-m", "cairn: start", f"refs/heads/{branch}", commit, "0" * 40)
+        self.run("update-ref", "-m", "cairn: start", f"refs/heads/{branch}", commit, _NO_SUCH_COMMIT)
 
     def advance_branch(self, branch: str, old: str, new: str) -> None:
         """Fast-forward a branch from `old` to its descendant `new`; git refuses when it stands elsewhere.
@@ -186,21 +208,57 @@ class Git:
                 return folder
         return None
 
-    def add_worktree(self, folder: Path, commit: str) -> None:
-        """Check a commit out into a new folder, on no branch."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self.run("worktree", "add", "--quiet", "--detach", str(folder), commit)
-
-    def remove_worktree(self, folder: Path) -> None:
-        """Remove a worktree whatever is in it, and what git remembers of it; nothing happens if it is gone."""
-        if folder.exists():
-            subprocess.run(["rm", "-rf", "--", str(folder)], check=False)
-        self.run("worktree", "prune")
-
-    def dirty(self, paths: Sequence[str]) -> list[str]:
+    def dirty(self, paths: Sequence[str] = ()) -> list[str]:
         """Those of the paths that the user's tree holds otherwise than HEAD does, untracked files included."""
-        _, changes = self.snapshot(self.top, self.head())
-        return [change.path for change in changes if any(change.path.startswith(path) for path in paths)]
+        out = self.run_in_tree(
+            "status", "--porcelain", "-z", "--no-renames", "--", *(f":/{path}" for path in paths)
+        )
+        return [entry[3:] for entry in out.split("\0") if entry]
+
+    def private_copy(self, folder: Path, commit: str) -> None:
+        """Check a commit out into a new repository of its own, which borrows this one's objects and nothing else.
+
+        Refs, stash, index, configuration and hooks are its own, so whatever is done in it stays in it.
+        """
+        folder.mkdir(parents=True)
+        kind = self.run("rev-parse", "--show-object-format").strip()
+        base = ["git", *_HARMLESS, "-c", "init.defaultBranch=attempt", "-c", "advice.detachedHead=false"]
+        environment = _environment()
+        made = _execute([*base, "init", "--quiet", "--template=", f"--object-format={kind}"], folder, environment)
+        if made.returncode:
+            raise self._refusal("init", made.stderr)
+        private = folder / ".git"
+        objects = self.run("rev-parse", "--path-format=absolute", "--git-path", "objects").strip()
+        (private / "objects" / "info").mkdir(parents=True, exist_ok=True)
+        (private / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
+        if (self.git_dir / "shallow").exists():
+            (private / "shallow").write_bytes((self.git_dir / "shallow").read_bytes())
+        with (private / "config").open("a", encoding="utf-8") as config:
+            config.write("[user]\n\tname = cairn\n\temail = cairn@localhost\n[gc]\n\tauto = 0\n")
+        done = _execute([*base, "checkout", "--quiet", "--detach", commit], folder, environment)
+        if done.returncode:
+            raise self._refusal("checkout", done.stderr)
+
+
+def _execute(
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    stdin: bytes | None = None,
+    timeout_s: float | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            input=stdin or b"",
+            capture_output=True,
+            env=environment,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TryAgain(f"git did not answer for {timeout_s:.0f} s: {' '.join(command[-3:])}") from error
 
 
 def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -208,7 +266,8 @@ def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     clean = {
         key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key.endswith("_CONFIG")
     }
-    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+    for name in (*_NO_IDENTITY, "GIT_SSH_COMMAND"):
         if name in os.environ:
             clean[name] = os.environ[name]
-    return {**clean, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", **(extra or {})}
+    fixed = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_EDITOR": "false"}
+    return {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes", **clean, **fixed, **(extra or {})}

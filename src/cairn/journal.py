@@ -63,7 +63,8 @@ class Journal:
 
     def append(self, record: dict[str, Any]) -> None:
         """Write one record and wait until the disk has it; a torn last line is cut off first."""
-        line = (json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
+        text = json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n"
+        line = text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes its own JSON escape
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a+b") as file:
             self._cut_torn_tail(file.fileno())

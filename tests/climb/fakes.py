@@ -49,9 +49,14 @@ class FakeJudge:
         *,
         known: Ruling | None = None,
         anchor: bool = False,
+        number: int = 1,
     ) -> Case:
+        del number
         self.asked.append(variant.text)
-        case = Case(variant, incumbent or VariantSource("xla_axpy", b""), margin, anchor, known)
+        purpose = "anchor" if anchor else "decision"
+        case = Case(
+            variant, incumbent or VariantSource("xla_axpy", b""), margin=margin, purpose=purpose, ruling=known
+        )
         if known is not None:
             return case
         if b"def run" not in variant.text:

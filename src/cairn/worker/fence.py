@@ -21,8 +21,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import confine_tree  # type: ignore[import-not-found]  # noqa: E402
-import linux  # type: ignore[import-not-found]  # noqa: E402
+import confine_tree  # type: ignore[import-not-found]
+import linux  # type: ignore[import-not-found]
 
 NOT_HERE, NO_PROGRAM = 71, 127
 
@@ -47,7 +47,9 @@ def main(spec: Mapping[str, Any], command: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if most := spec.get("file_bytes"):
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most if hard == resource.RLIM_INFINITY else min(most, hard),) * 2)
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (most if hard == resource.RLIM_INFINITY else min(most, hard),) * 2
+        )
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     try:

@@ -113,7 +113,7 @@ def test_two_services_at_once(service, export_toy):
 def test_an_abort_while_compiling_is_a_crash(export_toy):
     program = export_toy("too_large")  # takes seconds
     with CompileService(Path(sys.executable)) as service:
-        service.versions()
+        assert service.compile(export_toy("add"), "tpu-v5e", 60).ok  # warm
         abort = threading.Timer(0.5, os.kill, (service.pid, signal.SIGABRT))
         abort.start()
         failure = service.compile(program, "tpu-v5e", 60).failure
@@ -131,11 +131,11 @@ def wait_until(happened, seconds=20.0):
 
 def test_a_process_that_eats_memory_is_ended(export_toy):
     with CompileService(Path(sys.executable)) as service:
-        service.versions()
+        assert service.compile(export_toy("add"), "tpu-v5e", 60).ok
         service._worker._limits = WorkerLimits(
             memory_bytes=2**26
         )  # less than it has already: no need to fill the machine
-        failure = service.compile(export_toy("add"), "tpu-v5e", 60).failure
+        failure = service.compile(export_toy("too_large"), "tpu-v5e", 60).failure  # takes seconds
         assert failure.kind == "crash"
         assert "GiB" in failure.line
         assert service.compile(export_toy("add"), "tpu-v5e", 60).ok

@@ -3,6 +3,9 @@
 The dump directory belongs to one compile service; it is emptied before a compile, read after it and emptied
 again. The file names and texts are not a contract of libtpu: a file that does not have the expected name is
 ignored, and a dump over the size bound is marked `truncated`, which makes the cost model refuse.
+
+A program that was lowered with source locations carries them on its operations, as comments. They are taken out of
+the texts and kept beside them, so that the bundles read the same with and without.
 """
 
 import re
@@ -11,12 +14,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# One label instead of every stage: 5-10 ms a compile instead of 80.
-DUMP_FLAGS = "--xla_jf_dump_to={directory} --xla_jf_dump_llo_pass_label_regex=final_bundles"
+# Two labels instead of every stage: 5-10 ms a compile instead of 80.
+DUMP_FLAGS = (
+    "--xla_jf_dump_to={directory} "
+    "--xla_jf_dump_llo_pass_label_regex=(final_bundles|final_hlo-static-per-bundle-utilization)"
+)
+LOCATION_FLAG = "--xla_mosaic_enable_llo_source_annotations=true"
 MAX_DUMP_BYTES = 96 * 1024 * 1024
-_FILE = re.compile(r"^\d+-(?P<name>.+?)-(?P<rest>\d\d-final_bundles|hlo)\.txt$")
+_LOCATED_GROWTH = 4  # locations may make the raw text of a file that much longer
+_FILE = re.compile(
+    r"^\d+-(?P<name>.+?)-(?P<rest>\d\d-final_bundles|\d\d-final_hlo-static-per-bundle-utilization|hlo)\.txt$"
+)
 _CUSTOM_CALL = re.compile(r"^\s*(?:ROOT )?%(?P<name>\S+) = .*custom_call_target=\"tpu_custom_call\"", re.MULTILINE)
 _NOT_KERNELS = ("<late-initialization>", "<late-finalization>")
+_LOCATION_COMMENT = re.compile(r" /\* (loc\(.*?\)) \*/")
+_PLACE = re.compile(r"""["'](?P<file>[^"']{1,512})["']:(?P<line>\d+)""")
+_ADDRESS = re.compile(r"^ *(?:0x[0-9a-f]+|0) +[A-Z, ]*: *", re.MULTILINE)
+_WAITS = re.compile(r"= (?:dma\.done|vwait|swait)")
+_TAKES = re.compile(r"= vpop\.\S*(?:mrf|mrb)")
+OTHER, WAITS, TAKES = 0, 1, 2  # roles of a located operation: waits for a copy or flag, takes a matrix result
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the operations of a program come from.
+
+    Attributes:
+        places: `file:line`, each once.
+        bundles: by address, the located operations as (index into `places`, role).
+    """
+
+    places: tuple[str, ...] = ()
+    bundles: tuple[tuple[tuple[int, int], ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -27,31 +56,71 @@ class Dump:
         hlo: the scheduled module, or "" when none was written.
         bundles: final bundles of each instruction that has a program of its own; `TLP` is the top-level program.
         truncated: files were left out because the dump exceeded the size bound.
+        utilisation: the compiler's table of unit slots used in each bundle, by the same names.
+        sources: source locations by the same names, of what was lowered with them.
     """
 
     hlo: str = ""
     bundles: Mapping[str, str] = field(default_factory=dict)
     truncated: bool = False
+    utilisation: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Sources] = field(default_factory=dict)
 
 
 def read(directory: Path, max_bytes: int = MAX_DUMP_BYTES) -> Dump:
     """Read the dump of the one program compiled since the directory was emptied."""
     hlo, truncated, left_bytes = "", False, max_bytes
     bundles: dict[str, str] = {}
+    utilisation: dict[str, str] = {}
+    sources: dict[str, Sources] = {}
     for path in sorted(directory.iterdir()):
         match = _FILE.match(path.name)
         if match is None or match["name"] in _NOT_KERNELS:
             continue
-        left_bytes -= path.stat().st_size
-        if left_bytes < 0:
+        name, kind = match["name"], match["rest"][3:] if match["rest"] != "hlo" else "hlo"
+        if path.stat().st_size > _LOCATED_GROWTH * left_bytes:
             truncated = True
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
-        if match["rest"] == "hlo":
-            hlo = text if match["name"] == "TLP" else hlo
+        if kind == "final_bundles" and " /* loc(" in text:
+            text, sources[name] = split_locations(text)
+        left_bytes -= len(text)
+        if left_bytes < 0:
+            truncated = True
+        elif kind == "hlo":
+            hlo = text if name == "TLP" else hlo
         else:
-            bundles[match["name"]] = text
-    return Dump(hlo, bundles, truncated)
+            (bundles if kind == "final_bundles" else utilisation)[name] = text
+    return Dump(hlo, bundles, truncated, utilisation, sources)
+
+
+def split_locations(text: str) -> tuple[str, Sources]:
+    """The bundles without their location comments, and the locations by bundle."""
+    places: dict[str, int] = {}
+    found: list[tuple[tuple[int, int], ...]] = []
+    heads = [match.end() for match in _ADDRESS.finditer(text)]
+    for start, end in zip(heads, [*heads[1:], len(text)], strict=True):
+        body = text[start:end]
+        located = []
+        for piece in body.split(";;") if "/* loc(" in body else ():
+            place = _place(piece)
+            if place is not None:
+                located.append((places.setdefault(place, len(places)), _role(piece)))
+        found.append(tuple(located))
+    return _LOCATION_COMMENT.sub("", text), Sources(tuple(places), tuple(found))
+
+
+def _place(piece: str) -> str | None:
+    """`file:line` of an operation; of nested call sites the innermost, which stands first."""
+    comment = _LOCATION_COMMENT.search(piece)
+    match = _PLACE.search(comment[1]) if comment else None
+    return f"{match['file']}:{match['line']}" if match else None
+
+
+def _role(piece: str) -> int:
+    if _WAITS.search(piece):
+        return WAITS
+    return TAKES if _TAKES.search(piece) else OTHER
 
 
 def custom_calls(hlo: str) -> list[str]:

@@ -9,17 +9,18 @@ user rights; only serialised programs, never a variant's Python, are handed to i
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from cairn.errors import Missing, UsageError
-from cairn.lab import dumps, failures
+from cairn.errors import UsageError
+from cairn.lab import dumps, failures, stored
+from cairn.lab.cache import Cache
 from cairn.lab.chip import TARGETS
 from cairn.lab.dumps import Dump
 from cairn.lab.failures import Failure
+from cairn.lab.installed import missing_compiler, versions_of
+from cairn.lab.stored import CompileResult as CompileResult
 from cairn.roofline import chips
 from cairn.worker_process import WorkerFailure, WorkerLimits, WorkerProcess
 
@@ -27,6 +28,8 @@ START_TIMEOUT_S = 120.0
 MAX_RSS_BYTES = 12 * 1024**3
 RECYCLE_AFTER = 200  # the process grows by a few megabytes a compile; 0.6-2 GB each
 _DUMP_FOLDER = "dump"  # below the worker's own folder, which bounds it and is removed with it
+_FLAGS = dumps.DUMP_FLAGS.format(directory=_DUMP_FOLDER)
+_UNKNOWN_FLAG = "Unknown command line flag"
 # The accelerator type satisfies libtpu's start; it binds no target.
 _ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",
@@ -34,38 +37,7 @@ _ENVIRONMENT = {
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_LOG_DIR": "disabled",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-    "LIBTPU_INIT_ARGS": dumps.DUMP_FLAGS.format(directory=_DUMP_FOLDER),
 }
-
-
-@dataclass(frozen=True)
-class CompileResult:
-    """What the compiler said about one program for one target.
-
-    Attributes:
-        failure: None when it compiled.
-        seconds: durations of `lower`, `compile` and `total` (as seen from here).
-        memory: sizes in bytes from the compiler's memory analysis.
-        cost: XLA's own cost analysis; knows nothing about the inside of a Pallas call.
-        custom_calls: names of the custom calls alive in the scheduled program, in order.
-        operands: how operands parked in on-chip memory were treated (`neighbours charged`).
-        dump: scheduled HLO and bundles; empty when it did not compile.
-    """
-
-    target: str
-    failure: Failure | None
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    versions: Mapping[str, str | None] = field(default_factory=dict)
-    memory: Mapping[str, int] = field(default_factory=dict)
-    cost: Mapping[str, float] = field(default_factory=dict)
-    parameters: int = 0
-    custom_calls: tuple[str, ...] = ()
-    operands: str = "neighbours charged"
-    dump: Dump = field(default_factory=Dump)
-
-    @property
-    def ok(self) -> bool:
-        return self.failure is None
 
 
 class CompileService:
@@ -73,20 +45,28 @@ class CompileService:
 
     Args:
         python: interpreter that has jax and libtpu.
+        cache: where lasting answers are kept; None for nowhere.
         max_rss_bytes: resident memory at which the process is ended.
         recycle_after: compiles after which a fresh process is started.
     """
 
     def __init__(
-        self, python: Path, *, max_rss_bytes: int = MAX_RSS_BYTES, recycle_after: int = RECYCLE_AFTER
+        self,
+        python: Path,
+        *,
+        cache: Cache | None = None,
+        max_rss_bytes: int = MAX_RSS_BYTES,
+        recycle_after: int = RECYCLE_AFTER,
     ) -> None:
         self._python = python
+        self._cache = cache
         self._limits = WorkerLimits(memory_bytes=max_rss_bytes)
         self._recycle_after = recycle_after
         self._worker: WorkerProcess | None = None
         self._compiles = 0
-        self._versions: dict[str, str | None] = {}
+        self._flags = f"{_FLAGS} {dumps.LOCATION_FLAG}"
         self._closed = True
+        self._greeted = False
         self.starts = 0  # processes started so far: tests and reports want it
 
     def __enter__(self) -> "CompileService":
@@ -105,13 +85,24 @@ class CompileService:
         return None if self._worker is None else self._worker.pid
 
     def versions(self) -> dict[str, str | None]:
-        """Versions of jax, jaxlib and libtpu in the compiler's interpreter.
+        """Versions of jax, jaxlib and libtpu in the compiler's interpreter; starts no process that could stay.
 
         Raises:
-            Missing: the interpreter has no jax or libtpu, or the process cannot start.
+            Missing: the interpreter is not there, or has no jax or libtpu.
+        """
+        versions = versions_of(self._python)
+        for name in ("jax", "libtpu"):
+            if versions.get(name) is None:
+                raise missing_compiler(self._python, f"no {name} in it")
+        return dict(versions)
+
+    def prepare(self) -> None:
+        """Start the process without waiting for it, so that the first compile finds it warm.
+
+        Raises:
+            Missing: the compiler cannot be started at all.
         """
         self._ensure()
-        return dict(self._versions)
 
     def compile(self, exported: bytes, target: str, timeout_s: float) -> CompileResult:
         """Compile a serialised `jax.export` for a target; a failure of any kind is part of the result.
@@ -127,26 +118,56 @@ class CompileService:
         """
         if target not in TARGETS:
             raise UsageError(f"unknown target {target!r}", hint=f"one of {', '.join(TARGETS)}")
-        header = {"op": "compile", "topology": chips()[target].topology}
-        worker = self._ensure()
+        topology = chips()[target].topology
+        assert topology is not None
+        key = "" if self._cache is None else stored.key_of(exported, topology, self.versions(), self._flags)
+        known = self._recall(key)
+        if known is not None:
+            return known
+        result = self._compile(exported, target, topology, timeout_s)
+        if self._cache is not None and stored.lasting(result) and result.versions == self.versions():
+            self._cache.put(key, stored.encode(result))
+        return result
+
+    def _recall(self, key: str) -> CompileResult | None:
+        if self._cache is None:
+            return None
+        data = self._cache.get(key)
+        result = None if data is None else stored.decode(data)
+        if data is not None and result is None:
+            self._cache.drop(key)
+        return result
+
+    def _compile(self, exported: bytes, target: str, topology: str, timeout_s: float) -> CompileResult:
+        worker = self._started()
         folder = worker.folder / _DUMP_FOLDER
         reusable = False
         started = time.monotonic()
         self._compiles += 1
         try:
             dumps.empty(folder)
-            reply, _ = worker.ask(header, [exported], timeout_s=timeout_s)
+            reply, _ = worker.ask({"op": "compile", "topology": topology}, [exported], timeout_s=timeout_s)
             result = self._succeeded(target, reply, dumps.read(folder), time.monotonic() - started)
             dumps.empty(folder)
             reusable = self._compiles < self._recycle_after
             return result
         except WorkerFailure as failure:
+            if self._without_location_flag(failure):
+                self._end()
+                return self._compile(exported, target, topology, timeout_s)
             reusable = failure.reason == "raised" and self._compiles < self._recycle_after
             total_s = time.monotonic() - started
-            return CompileResult(target, _classified(failure, timeout_s), {"total": total_s}, dict(self._versions))
+            return CompileResult(target, _classified(failure, timeout_s), {"total": total_s}, self.versions())
         finally:
             if not reusable:  # lost, worn out, or interrupted in the middle of an answer
                 self._end()
+
+    def _without_location_flag(self, failure: WorkerFailure) -> bool:
+        """A compiler of another version may not know the flag; then there are no source lines, but all the rest."""
+        if _UNKNOWN_FLAG not in failure.detail or self._flags == _FLAGS:
+            return False
+        self._flags = _FLAGS
+        return True
 
     @staticmethod
     def _succeeded(target: str, reply: dict[str, Any], dump: Dump, total_s: float) -> CompileResult:
@@ -169,19 +190,24 @@ class CompileService:
         if self._worker is not None and self._worker.alive:
             return self._worker
         self._end()
+        self.versions()
         self.starts += 1
         self._compiles = 0
-        worker = WorkerProcess(self._python, "compiler", environment=_ENVIRONMENT, limits=self._limits)
-        try:
-            reply, _ = worker.ask({"op": "versions"}, timeout_s=START_TIMEOUT_S)
-        except WorkerFailure as failure:
-            worker.close()
-            raise _missing(self._python, failure.detail.splitlines()[-1]) from failure
-        self._versions = reply["versions"]
-        if self._versions.get("libtpu") is None:
-            worker.close()
-            raise _missing(self._python, "no libtpu in it")
-        self._worker = worker
+        environment = {**_ENVIRONMENT, "LIBTPU_INIT_ARGS": self._flags}
+        self._worker = WorkerProcess(self._python, "compiler", environment=environment, limits=self._limits)
+        self._greeted = False
+        return self._worker
+
+    def _started(self) -> WorkerProcess:
+        """The process, once it has answered for the first time: its start is not part of anybody's compile."""
+        worker = self._ensure()
+        if not self._greeted:
+            try:
+                worker.ask({"op": "versions"}, timeout_s=START_TIMEOUT_S)
+            except WorkerFailure as failure:
+                self._end()
+                raise missing_compiler(self._python, failure.detail.splitlines()[-1]) from failure
+            self._greeted = True
         return worker
 
     def _end(self) -> None:
@@ -200,10 +226,3 @@ def _classified(failure: WorkerFailure, timeout_s: float) -> Failure:
     if failure.reason == "memory":
         return failures.classify("crash", f"the compiler used too much memory: {failure.detail}")
     return failures.classify("crash", failures.last_words(failure.detail))
-
-
-def _missing(python: Path, why: str) -> Missing:
-    return Missing(
-        f"the TPU compiler does not start with {python}: {why}",
-        hint="install jax and libtpu into that interpreter: pip install 'kernel-cairn[tpu]'",
-    )

@@ -1,0 +1,85 @@
+"""A compile's answer as bytes and back, and the key under which the cache keeps it.
+
+Only answers that the same question gives again are kept: schedules, and errors that the compiler raised. A time-out, a
+crash or a lack of memory may be the machine's fault.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from cairn.lab.dumps import Dump
+from cairn.lab.failures import Failure
+from cairn.worker_process import WORKER_FOLDER
+
+FORMAT = 1  # of what `encode` writes; raise it when `CompileResult` or `Dump` changes
+_PASSING = ("crash", "timeout")
+_LEVEL = 1  # dumps are megabytes of text: the fastest level already shrinks them twelvefold
+
+
+@dataclass(frozen=True)
+class CompileResult:
+    """What the compiler said about one program for one target.
+
+    Attributes:
+        failure: None when it compiled.
+        seconds: durations of `lower`, `compile` and `total` (as seen from here); of a cached answer, those of the
+            compile that gave it.
+        memory: sizes in bytes from the compiler's memory analysis.
+        cost: XLA's own cost analysis; knows nothing about the inside of a Pallas call.
+        custom_calls: names of the custom calls alive in the scheduled program, in order.
+        operands: how operands parked in on-chip memory were treated (`neighbours charged`).
+        dump: scheduled HLO and bundles; empty when it did not compile.
+        cached: whether the answer came from the cache.
+    """
+
+    target: str
+    failure: Failure | None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
+    parameters: int = 0
+    custom_calls: tuple[str, ...] = ()
+    operands: str = "neighbours charged"
+    dump: Dump = field(default_factory=Dump)
+    cached: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.failure is None
+
+
+def lasting(result: CompileResult) -> bool:
+    """Whether the same question would give the same answer."""
+    return result.failure is None or result.failure.kind not in _PASSING
+
+
+def key_of(exported: bytes, topology: str, versions: Mapping[str, str | None], flags: str) -> str:
+    """Digest of everything that decides what the compiler says."""
+    digest = hashlib.sha256(_compiler_source())
+    for part in (str(FORMAT), topology, repr(sorted(versions.items())), flags):
+        digest.update(part.encode() + b"\0")
+    digest.update(exported)
+    return digest.hexdigest()
+
+
+def encode(result: CompileResult) -> bytes:
+    """The answer as compressed bytes."""
+    return zlib.compress(msgspec.msgpack.encode(result), _LEVEL)
+
+
+def decode(data: bytes) -> CompileResult | None:
+    """The answer, marked as cached; None when the bytes are none."""
+    try:
+        result = msgspec.msgpack.decode(zlib.decompress(data), type=CompileResult)
+    except (zlib.error, msgspec.DecodeError):
+        return None
+    return replace(result, cached=True)
+
+
+def _compiler_source() -> bytes:
+    return (WORKER_FOLDER / "compiler.py").read_bytes()

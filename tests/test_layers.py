@@ -34,6 +34,7 @@ LEVELS: dict[str, int] = {
     "rounds": 3,
     "judge": 4,
     "github": 4,
+    "adopt": 5,
     "climb": 5,
     "retro": 5,
     "cli": 6,

@@ -14,6 +14,7 @@ COMMANDS = {
     "climb": "Run attempts on a kernel until one is faster; resumable.",
     "comment": "Write the summary comment of a round and send it to its issue.",
     "doctor": "Say what works on this machine, and how to get the rest.",
+    "init": "Adopt a project: registry, AGENT.md, merge driver; with undo.",
     "judge": "Judge one variant: correctness, compilation, predicted cost, physics.",
     "learnings": "Read and extend AGENT.md, the numbered learnings.",
     "round": "Digest a batch round, keep its lineages, record what it taught.",

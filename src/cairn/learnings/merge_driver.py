@@ -12,6 +12,7 @@ from cairn.learnings.store import archive_path
 
 DRIVER = "cairn-learnings"
 COMMAND = "cairn learnings merge %O %A %B --path %P"
+SETTINGS = ((f"merge.{DRIVER}.name", "learnings, entry by entry"), (f"merge.{DRIVER}.driver", COMMAND))
 
 
 def install_driver(path: Path, *, dry_run: bool = False) -> list[str]:
@@ -22,15 +23,14 @@ def install_driver(path: Path, *, dry_run: bool = False) -> list[str]:
     """
     top = Path(_git(path.parent, "rev-parse", "--show-toplevel").strip())
     done = []
-    for key, value in (("name", "learnings, entry by entry"), ("driver", COMMAND)):
-        name = f"merge.{DRIVER}.{key}"
+    for name, value in SETTINGS:
         if _git(top, "config", "--local", "--default", "", "--get", name).strip() != value:
             done.append(f"git config {name} '{value}'")
             if not dry_run:
                 _git(top, "config", "--local", name, value)
     attributes = top / ".gitattributes"
     text = attributes.read_text(encoding="utf-8") if attributes.exists() else ""
-    missing = [line for line in _attribute_lines(path, top) if line not in text.splitlines()]
+    missing = [line for line in attribute_lines(path, top) if line not in text.splitlines()]
     if missing:
         done += [f"{attributes.name}: {line}" for line in missing]
         if not dry_run:
@@ -39,7 +39,8 @@ def install_driver(path: Path, *, dry_run: bool = False) -> list[str]:
     return done
 
 
-def _attribute_lines(path: Path, top: Path) -> list[str]:
+def attribute_lines(path: Path, top: Path) -> list[str]:
+    """What `.gitattributes` at `top` has to say about a learnings file and its archive."""
     files = [each.resolve().relative_to(top.resolve()).as_posix() for each in (path, archive_path(path))]
     return [f'"/{name}" merge={DRIVER}' if " " in name else f"/{name} merge={DRIVER}" for name in files]
 

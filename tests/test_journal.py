@@ -66,3 +66,21 @@ def test_an_append_is_one_json_line(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     Journal(path).append({"greek": "ρ"})
     assert json.loads(path.read_text(encoding="utf-8")) == {"greek": "ρ"}
+
+
+def test_reading_on_parses_each_record_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "book.jsonl")
+    known: list[dict[str, object]] = []
+    assert journal.read_on(known, 0) == 0
+    journal.append({"n": 1})
+    offset = journal.read_on(known, 0)
+    with journal.path.open("ab") as file:
+        file.write(b'{"torn')
+    assert journal.read_on(known, offset) == offset
+    journal.append({"n": 2, "text": "lone \ud800 surrogate"})
+    offset = journal.read_on(known, offset)
+    assert [record["n"] for record in known] == [1, 2]
+    assert known == journal.read().records
+    journal.path.write_bytes(b'{"n":9}\n')
+    journal.read_on(known, offset)
+    assert [record["n"] for record in known] == [9]

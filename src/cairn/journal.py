@@ -47,6 +47,29 @@ class Journal:
                 records.append(self._parse(line, number))
         return JournalRead(records, tail)
 
+    def read_on(self, known: list[dict[str, Any]], offset: int) -> int:
+        """Add to `known` what was written after `offset`; give the new offset. A file that shrank is read anew.
+
+        So that a book of thousands of records is parsed once and not once for each question.
+
+        Raises:
+            As `read`.
+        """
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size < offset:
+            known.clear()
+            offset = 0
+        if size == offset:
+            return offset
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+        complete = data[: data.rfind(b"\n") + 1]
+        for line in complete.split(b"\n"):
+            if line.strip():
+                known.append(self._parse(line, len(known) + 1))
+        return offset + len(complete)
+
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:
         try:
             record = json.loads(line)

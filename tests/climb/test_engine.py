@@ -152,7 +152,7 @@ def shell(command: str) -> Callable[[EditTask], None]:
         (misbehaves(write("scratch.txt", "notes\n")), "kept"),
         (misbehaves(shell("git add -A && git commit -qm sneaky")), "kept"),
         (misbehaves(shell("git add -A && git commit -qm one && git checkout -q -b elsewhere")), "kept"),
-        (misbehaves(shell("rm .git")), "kept"),
+        (misbehaves(shell("rm -rf .git; git checkout -b astray || true")), "kept"),
         (lambda task: EditOutcome("failed", reason="timeout"), "failed"),
         (lambda task: EditOutcome("nothing"), "nothing"),
     ],

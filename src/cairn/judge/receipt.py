@@ -27,6 +27,8 @@ class ReceiptBook:
         self.path = path
         self._journal = Journal(path)
         self._lock = FileLock(str(path) + ".lock")
+        self._known: list[dict[str, Any]] = []
+        self._offset = 0
 
     def add(self, record: dict[str, Any]) -> dict[str, Any]:
         """Write a receipt; give it back with its id, its time, the hash before it and its own."""
@@ -47,12 +49,13 @@ class ReceiptBook:
 
     def all(self) -> list[dict[str, Any]]:
         """Every receipt, oldest first; a line torn by a kill was never announced and is left out."""
-        return self._journal.read().records
+        self._offset = self._journal.read_on(self._known, self._offset)
+        return list(self._known)
 
     def find(self, **fields: object) -> dict[str, Any] | None:
         """The newest receipt whose top-level fields have these values."""
-        matching = [receipt for receipt in self.all() if fields.items() <= receipt.items()]
-        return matching[-1] if matching else None
+        matching = (receipt for receipt in reversed(self.all()) if fields.items() <= receipt.items())
+        return next(matching, None)
 
     def broken_links(self) -> list[str]:
         """Ids of receipts whose own hash or link to the one before does not hold."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 # roles that hold what a variant's author wrote, as Python or lowered: they lock themselves in before they start
-CONFINED_ROLES = ("candidate", "replay")
+CONFINED_ROLES = ("candidate", "replay", "user")
 MAGIC = b"CRN1"
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 _PREFIX = struct.Struct("<4sI")

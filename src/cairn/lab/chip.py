@@ -35,6 +35,12 @@ class Chip:
     matmul_interval_cycles: dict[str, int]
     matmul_latency_cycles: int
     matpush_interval_cycles: dict[str, int]
+    xlu_count: int
+    xlu_interval_cycles: int
+    xlu_latency_cycles: int
+    eup_interval_cycles: int
+    eup_latency_cycles: int
+    rng_interval_cycles: int
     interval_fraction: float
     same_kernel_margin: float
 

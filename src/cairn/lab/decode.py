@@ -15,7 +15,7 @@ from cairn.lab.chip import Chip
 from cairn.lab.operations import Operation
 from cairn.lab.registers import Registers
 from cairn.lab.scalar import UNKNOWN, UnknownControl, Value
-from cairn.lab.units import UnitEvent, unit_event
+from cairn.lab.unit_events import UnitEvent, Units
 
 ScalarStep = Callable[[], None]
 Event = Callable[[dma.DmaEngine, float], float]
@@ -25,18 +25,24 @@ Event = Callable[[dma.DmaEngine, float], float]
 class Step:
     """Bundles that pass without regard to time, then at most one event that looks at it.
 
-    `serial` identifies the step for the memory of the unit model. `batches`: multiplies with new weights.
+    `serial` identifies the step for the memory of the unit model. `addresses`: of its bundles, in order.
+    `event_address`: of the bundle whose event ends the step. `batches`: multiplies with new weights.
     """
 
     serial: int
     scalars: list[ScalarStep] = field(default_factory=list)
-    cycles: int = 0
+    addresses: list[int] = field(default_factory=list)
     units: list[tuple[int, UnitEvent]] = field(default_factory=list)
     event: Event | None = None
+    event_address: int = 0
     spills: int = 0
     fills: int = 0
     mxu_busy: int = 0
     batches: int = 0
+
+    @property
+    def cycles(self) -> int:
+        return len(self.addresses)
 
 
 @dataclass
@@ -50,11 +56,13 @@ class Block:
 
 
 class Decoder:
-    """Decodes blocks of one program on demand and remembers them."""
+    """Decodes blocks of one program on demand and remembers them; `left_out`: units that are not modelled."""
 
-    def __init__(self, program: Program, chip: Chip) -> None:
+    def __init__(self, program: Program, chip: Chip, left_out: frozenset[int] = frozenset()) -> None:
         self._program = program
         self._chip = chip
+        self._units = Units(chip)
+        self._left_out = left_out
         self.registers = Registers(program)
         self._blocks: dict[int, Block] = {}
         self._serial = 0
@@ -77,7 +85,7 @@ class Decoder:
         index = start
         while index < len(bundles):
             branch = _branch_of(bundles[index])
-            self._bundle(bundles[index], steps)
+            self._bundle(index, steps)
             index += 1
             if branch is not None:
                 target = self._target(branch)
@@ -93,10 +101,11 @@ class Decoder:
         while index <= min(last, len(bundles) - 1):
             if index == target or _branch_of(bundles[index]) is not None:
                 break
-            self._bundle(bundles[index], steps)
+            self._bundle(index, steps)
             index += 1
         if folded:
-            steps[-1].cycles += self._chip.branch_delay_bundles - (index - first)
+            missing = self._chip.branch_delay_bundles - (index - first)
+            steps[-1].addresses.extend([index - 1] * missing)
         return index
 
     def _last_slot(self, at: int, target: int, branch: Operation) -> tuple[int, bool]:
@@ -140,21 +149,24 @@ class Decoder:
         self._serial += 1
         return Step(self._serial)
 
-    def _bundle(self, bundle: Bundle, steps: list[Step]) -> None:
+    def _bundle(self, index: int, steps: list[Step]) -> None:
         """Append a bundle: events first (they read old values), then the scalar operations."""
+        bundle = self._program.bundles[index]
         for operation in bundle.operations:
-            event = self._event(operation)
+            event = self._event(operation, index)
             if event is not None:
-                steps[-1].event = event
+                steps[-1].event, steps[-1].event_address = event, index
                 steps.append(self._step())
         step = steps[-1]
         for operation in bundle.operations:
-            unit = unit_event(operation, self._chip)
+            unit = self._units.event(operation)
             if unit is not None:
-                step.units.append((step.cycles, unit))
-                step.mxu_busy += unit.interval if unit.kind == "multiply" else 0
+                if unit.unit not in self._left_out:
+                    step.units.append((len(step.addresses), unit))
+                is_product = unit.kind == "send" and self._units.is_matrix(unit.unit)
+                step.mxu_busy += unit.interval if is_product else 0
                 step.batches += unit.latches
-        step.cycles += 1
+        step.addresses.append(index)
         step.spills += bundle.spills
         step.fills += bundle.fills
         branch = _branch_of(bundle)
@@ -178,12 +190,12 @@ class Decoder:
         read, wanted = self.registers.reader("%" + operation.guard), not operation.negated
         return lambda: bool(read()) is wanted
 
-    def _event(self, operation: Operation) -> Event | None:
+    def _event(self, operation: Operation, address: int) -> Event | None:
         opcode = operation.opcode
         if opcode == "dma.done.wait":
             return self._wait(operation)
         if opcode.startswith("dma."):
-            return self._copy(operation)
+            return self._copy(operation, address)
         if opcode in ("vsyncadd", "vsyncpa"):
             return self._flag_change(operation)
         if "wait" in opcode or (opcode.startswith(("sbr", "scall", "sret")) and opcode != "sbr.rel"):
@@ -199,7 +211,7 @@ class Decoder:
 
         return wait
 
-    def _copy(self, operation: Operation) -> Event:
+    def _copy(self, operation: Operation, address: int) -> Event:
         direction = self._direction(operation)
         holds = self._guard(operation)
         size = self.registers.reader(operation.named["size_in_granules"])
@@ -207,7 +219,7 @@ class Decoder:
 
         def copy(engine: dma.DmaEngine, now: float) -> float:
             if holds():
-                engine.start(now, _known(size()), direction, _known(flag()))
+                engine.start(now, _known(size()), direction, _known(flag()), address)
             return now
 
         return copy

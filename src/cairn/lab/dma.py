@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cairn.lab.chip import Chip
+from cairn.lab.observe import Observer
 from cairn.lab.scalar import signed
 
 _HBM_DIRECTIONS = {
@@ -43,7 +44,8 @@ class _Flag:
 class DmaEngine:
     """Copies in flight. Times are in cycles since the kernel's start."""
 
-    def __init__(self, chip: Chip, *, shared: bool) -> None:
+    def __init__(self, chip: Chip, *, shared: bool, observer: Observer | None = None) -> None:
+        self._observer = observer
         self._bytes_per_cycle = chip.bytes_per_cycle(shared=shared)
         self._granule_bytes = chip.dma_granule_bytes
         self._in_latency = chip.cycles_of_ns(chip.dma_in_latency_ns)
@@ -60,8 +62,8 @@ class DmaEngine:
         for flag, arrived, granules in arrivals:
             heapq.heappush(self._flags.setdefault(flag, _Flag()).arrivals, (arrived, granules))
 
-    def start(self, now: float, granules: int, direction: str, flag: int) -> None:
-        """Begin a copy; `flag` counts its granules when it has arrived."""
+    def start(self, now: float, granules: int, direction: str, flag: int, address: int = 0) -> None:
+        """Begin a copy; `flag` counts its granules when it has arrived. `address`: of the bundle that asks."""
         self.copies += 1
         size_bytes = granules * self._granule_bytes
         latency = self._in_latency if direction.startswith("hbm") else self._out_latency
@@ -71,6 +73,8 @@ class DmaEngine:
         else:
             self.hbm_bytes += size_bytes * (2 if direction == "hbm_to_hbm" else 1)
             self._channel_free = end = max(now, self._channel_free) + size_bytes / self._bytes_per_cycle
+        if self._observer is not None:
+            self._observer.copied(now, end + latency, address, direction, size_bytes, 1)
         if flag >> _FLAG_WORD_BITS:
             self.sent.append((flag >> _FLAG_WORD_BITS & _OTHER_CORES_FLAG, end + latency, granules))
             flag &= (1 << _FLAG_WORD_BITS) - 1

@@ -1,16 +1,22 @@
 """Time of one instruction that has bundles of its own: both cores, and scalars as far as they are known."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from cairn.lab import bundles
 from cairn.lab.chip import Chip
+from cairn.lab.observe import Observe
 from cairn.lab.simulate import Run, Simulator
 
 
 class Kernels:
-    """Simulates the dumped programs of a module, each at most once for the same known scalars."""
+    """Simulates the dumped programs of a module, each at most once for the same known scalars.
 
-    def __init__(self, texts: Mapping[str, str], chip: Chip) -> None:
+    `observe` gives the observer for an instruction's program; the core that decides the time is run again for it.
+    """
+
+    def __init__(self, texts: Mapping[str, str], chip: Chip, observe: Observe | None = None) -> None:
+        self._observe = observe
         self._texts = texts
         self._chip = chip
         self._simulators: dict[str, Simulator | str] = {}
@@ -48,24 +54,28 @@ class Kernels:
 
     def _both_cores(self, name: str, simulator: Simulator, scalars: Mapping[int, int]) -> Run:
         """The slower of the two cores where the program looks at the core's number, else the one core."""
-        known = dict(scalars)
+        alone: dict[str, Any] = {"scalars": dict(scalars)}
         if not self._splits[name]:
-            return simulator.run(scalars=known)
-        second = simulator.run(core=1, shared=True, scalars=known)
+            return self._observed(name, simulator, alone, simulator.run(**alone))
+        shared = {**alone, "shared": True}
+        second = simulator.run(core=1, **shared)
         if second.refused is None and second.copies == 0 and not second.sent:
-            alone = simulator.run(scalars=known)
-            if not alone.sent:
-                return alone
-        first = simulator.run(core=0, shared=True, scalars=known, received=second.sent)
+            result = simulator.run(**alone)
+            if not result.sent:
+                return self._observed(name, simulator, alone, result)
+        first = simulator.run(core=0, received=second.sent, **shared)
         if first.sent:
-            second = simulator.run(core=1, shared=True, scalars=known, received=first.sent)
-        return _together(first, second)
+            second = simulator.run(core=1, received=first.sent, **shared)
+        for run in (first, second):
+            if run.refused is not None:
+                return run
+        slower, core, sent = (first, 0, second.sent) if first.cycles >= second.cycles else (second, 1, first.sent)
+        self._observed(name, simulator, {**shared, "core": core, "received": sent}, slower)
+        return slower.with_traffic(first.hbm_bytes + second.hbm_bytes)
 
-
-def _together(first: Run, second: Run) -> Run:
-    """Two cores that work side by side: the slower one's time, everybody's traffic."""
-    for run in (first, second):
-        if run.refused is not None:
-            return run
-    slower = first if first.cycles >= second.cycles else second
-    return slower.with_traffic(first.hbm_bytes + second.hbm_bytes)
+    def _observed(self, name: str, simulator: Simulator, settings: dict[str, Any], result: Run) -> Run:
+        """Tell the observer of this instruction, if there is one, how the run went."""
+        observer = self._observe(name) if self._observe is not None and result.refused is None else None
+        if observer is not None:
+            simulator.run(**settings, observer=observer)
+        return result

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from cairn.lab import chip, hlo
 from cairn.lab.chip import Chip
 from cairn.lab.kernels import Kernels
+from cairn.lab.observe import Observe
 from cairn.lab.schedule import Refused, Schedule, Times
 from cairn.lab.service import CompileResult
 
@@ -25,9 +26,9 @@ class Prediction:
     Attributes:
         us: predicted device time of one call, None when refused. `low_us`, `high_us`: the stated interval.
         cycles: the same in core cycles.
-        breakdown: microseconds by cause; they add up to `us`. `issue`, `mxu_stall`, `dma_wait`: inside Pallas
-            kernels, or inside the fusions of a program that has none. `neighbours`: XLA's own work round the
-            kernels, copies and calls included.
+        breakdown: microseconds by cause; they add up to `us`. `issue`, `mxu_stall`, `unit_stall`, `dma_wait`:
+            inside Pallas kernels, or inside the fusions of a program that has none. `neighbours`: XLA's own work
+            round the kernels, copies and calls included.
         mxu_util: share of the time in which the matrix units were busy.
         hbm_bytes: bytes moved to and from HBM, both cores together.
         spills, fills: executed vector spills and fills. bundles: executed bundles. Of the slower core.
@@ -52,12 +53,14 @@ class Prediction:
     same_kernel_margin: float = 0.05
 
 
-def predict(result: CompileResult, target: str) -> Prediction:
+def predict(result: CompileResult, target: str, observe: Observe | None = None) -> Prediction:
     """Predict the device time of a compiled program; refuse rather than guess.
 
     Args:
         result: what the compile service said; a failure is a refusal.
         target: the target it was compiled for.
+        observe: gives the observer for an instruction's program, called once for each distinct program that was
+            simulated, whatever the number of times it is executed.
 
     Raises:
         UsageError: the target is unknown.
@@ -71,7 +74,7 @@ def predict(result: CompileResult, target: str) -> Prediction:
         return Prediction(refused="the compiler's dump is too large to read")
     try:
         module = hlo.parse(result.dump.hlo)
-        kernels = Kernels(result.dump.bundles, figures)
+        kernels = Kernels(result.dump.bundles, figures, observe)
         schedule = Schedule(module, kernels, result.dump.bundles.get("TLP", ""), figures)
         total_us = schedule.total_us()
     except (hlo.UnreadableHlo, Refused) as error:
@@ -104,7 +107,8 @@ def _prediction(total_us: float, times: Times, figures: Chip, *, has_kernels: bo
 def _breakdown(total_us: float, times: Times, *, has_kernels: bool) -> dict[str, float]:
     """Inside the kernels where there are any; the fusions are then neighbours."""
     split = times.kernels if has_kernels else times.fusions
-    parts = {"issue": split.issue_us, "mxu_stall": split.mxu_stall_us, "dma_wait": split.dma_wait_us}
+    parts = {"issue": split.issue_us, "mxu_stall": split.mxu_stall_us}
+    parts |= {"unit_stall": split.unit_stall_us, "dma_wait": split.dma_wait_us}
     return {**parts, "neighbours": total_us - split.total_us}
 
 

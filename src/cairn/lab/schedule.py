@@ -57,11 +57,12 @@ class Split:
 
     issue_us: float = 0.0
     mxu_stall_us: float = 0.0
+    unit_stall_us: float = 0.0
     dma_wait_us: float = 0.0
 
     @property
     def total_us(self) -> float:
-        return self.issue_us + self.mxu_stall_us + self.dma_wait_us
+        return self.issue_us + self.mxu_stall_us + self.unit_stall_us + self.dma_wait_us
 
 
 @dataclass
@@ -196,8 +197,9 @@ class Schedule:
     def _simulated(self, name: str, run: Run, weight: float, *, is_kernel: bool) -> float:
         times, per_us = self.times, self._chip.cycles_per_us
         split = times.kernels if is_kernel else times.fusions
-        split.issue_us += weight * (run.cycles - run.mxu_stall_cycles - run.dma_wait_cycles) / per_us
+        split.issue_us += weight * run.bundles / per_us
         split.mxu_stall_us += weight * run.mxu_stall_cycles / per_us
+        split.unit_stall_us += weight * run.unit_stall_cycles / per_us
         split.dma_wait_us += weight * run.dma_wait_cycles / per_us
         times.mxu_busy_us += weight * run.mxu_busy_cycles / per_us
         times.overhead_us += weight * self._call_us

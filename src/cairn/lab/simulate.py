@@ -9,22 +9,30 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from cairn.lab import dma, units
+from cairn.lab import dma
 from cairn.lab.bundles import Program, Unreadable
 from cairn.lab.chip import Chip
-from cairn.lab.decode import Block, Decoder
+from cairn.lab.decode import Block, Decoder, Step
+from cairn.lab.observe import DMA, RESULT, Observer
 from cairn.lab.scalar import UnknownControl
+from cairn.lab.unit_events import Units, unbalanced
+from cairn.lab.units import Passed, QueueMismatch, UnitQueues
 
 MAX_BLOCKS = 1_200_000  # some twenty seconds; a program that is longer is refused, not extrapolated
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one core did. Cycles are core cycles; `refused` is the reason why there is no result, or None."""
+    """What one core did. Cycles are core cycles; `refused` is the reason why there is no result, or None.
+
+    `unit_stall_cycles`: spent waiting for results of other units than the matrix units. `queues`: whether the
+    matrix units were modelled.
+    """
 
     cycles: int = 0
     bundles: int = 0
     mxu_stall_cycles: int = 0
+    unit_stall_cycles: int = 0
     dma_wait_cycles: int = 0
     mxu_busy_cycles: float = 0.0
     batches: int = 0
@@ -45,6 +53,7 @@ class _Tally:
     now: int = 0
     bundles: int = 0
     mxu_stall: int = 0
+    unit_stall: int = 0
     dma_wait: int = 0
     mxu_busy: int = 0
     batches: int = 0
@@ -66,8 +75,9 @@ class Simulator:
     ) -> None:
         self._remembers = remembers
         self._chip = chip
-        self._program = program
-        self._decoder = Decoder(program, chip)
+        self._units = Units(chip)
+        self._left_out = unbalanced(program, self._units)
+        self._decoder = Decoder(program, chip, self._left_out)
         self._max_blocks = max_blocks
 
     def run(
@@ -77,6 +87,7 @@ class Simulator:
         shared: bool = False,
         scalars: dict[int, int] | None = None,
         received: tuple[dma.Arrival, ...] = (),
+        observer: Observer | None = None,
     ) -> Run:
         """Execute from the first bundle to the end.
 
@@ -85,45 +96,50 @@ class Simulator:
             shared: both cores draw on the memory at the same time.
             scalars: values of operands passed by value, by operand number, as far as they are known.
             received: what the other core's copies bring to this one (its `Run.sent`).
+            observer: told where every cycle of the run went; of a run that is refused, up to there. A run whose
+                unit model proves wrong is begun again without units, so only `Run.queues` says what was told.
         """
         self._decoder.registers.scalars = scalars or {}
-
-        def engine() -> dma.DmaEngine:
-            fresh = dma.DmaEngine(self._chip, shared=shared)
-            fresh.receive(received)
-            return fresh
-
-        use_queues = units.balanced(self._program, self._chip)
+        given = _Given(core, shared, received, observer)
         try:
-            if use_queues:
-                result = self._attempt(core, engine(), units.MatrixUnits(self._chip, remembers=self._remembers))
-                if result is not None and not self._suspicious(result):
-                    return result
-            return self._attempt(core, engine(), None) or Run(refused="unreachable")
+            result = self._attempt(given, UnitQueues(self._units, remembers=self._remembers))
+            if result is not None and not self._suspicious(result):
+                return result
+            return self._attempt(given, None) or Run(refused="unreachable")
         except (UnknownControl, Unreadable, dma.LostWait) as error:
             return Run(refused=str(error))
 
-    def _attempt(self, core: int, engine: dma.DmaEngine, matrix: units.MatrixUnits | None) -> Run | None:
+    def _attempt(self, given: "_Given", queues: UnitQueues | None) -> Run | None:
         """One run; None when the queue model proved wrong for this program."""
-        self._decoder.registers.reset(core)
+        self._decoder.registers.reset(given.core)
+        observer = given.observer
+        engine = dma.DmaEngine(self._chip, shared=given.shared, observer=observer)
+        engine.receive(given.received)
         tally = _Tally()
         position: int | None = 0
         try:
             while position is not None:
                 block = self._decoder.block(position)
-                _run_block(block, tally, engine, matrix)
+                _run_block(block, tally, engine, queues, self._told(observer))
                 position = _next(block)
                 tally.blocks += 1
                 if tally.blocks > self._max_blocks:
                     raise Unreadable(f"more than {self._max_blocks} blocks to execute: too long to simulate")
-        except units.QueueMismatch:
+        except QueueMismatch:
             return None
-        if matrix is not None and not matrix.drained:
+        if queues is not None and not queues.drained:
             return None
+        return self._result(tally, engine, is_queued=queues is not None)
+
+    def _told(self, observer: Observer | None) -> "_Teller | None":
+        return None if observer is None else _Teller(observer, self._units.names)
+
+    def _result(self, tally: _Tally, engine: dma.DmaEngine, *, is_queued: bool) -> Run:
         return Run(
             cycles=tally.now,
             bundles=tally.bundles,
             mxu_stall_cycles=tally.mxu_stall,
+            unit_stall_cycles=tally.unit_stall,
             dma_wait_cycles=tally.dma_wait,
             batches=tally.batches,
             mxu_busy_cycles=tally.mxu_busy / self._chip.mxu_count,
@@ -131,7 +147,7 @@ class Simulator:
             copies=engine.copies,
             spills=tally.spills,
             fills=tally.fills,
-            queues=matrix is not None,
+            queues=is_queued and not any(self._units.is_matrix(unit) for unit in self._left_out),
             sent=tuple(engine.sent),
         )
 
@@ -146,28 +162,67 @@ class Simulator:
         return idle and run.mxu_stall_cycles > run.batches * (self._chip.matmul_latency_cycles + loading)
 
 
-def _run_block(block: Block, tally: _Tally, engine: dma.DmaEngine, matrix: units.MatrixUnits | None) -> None:
+@dataclass(frozen=True)
+class _Given:
+    core: int
+    shared: bool
+    received: tuple[dma.Arrival, ...]
+    observer: Observer | None
+
+
+class _Teller:
+    """Tells an observer what a step was."""
+
+    def __init__(self, observer: Observer, names: tuple[str, ...]) -> None:
+        self._observer = observer
+        self._names = names
+
+    def step(self, step: Step, at: int, passed: Passed) -> None:
+        if step.addresses:
+            self._observer.issued(at, step.addresses, 1)
+        before = at
+        for stall in passed.stalls:
+            address = step.addresses[stall.offset]
+            self._observer.stalled(
+                before + stall.offset, address, self._names[stall.unit], RESULT, stall.cycles, 1
+            )
+            before += stall.cycles
+
+    def wait(self, step: Step, at: int, cycles: int) -> None:
+        self._observer.stalled(at, step.event_address, "dma", DMA, cycles, 1)
+
+
+_PASSED = Passed()
+
+
+def _run_block(
+    block: Block, tally: _Tally, engine: dma.DmaEngine, queues: UnitQueues | None, teller: _Teller | None
+) -> None:
     for step in block.steps:
         for scalar in step.scalars:
             scalar()
-        tally.bundles += step.cycles
-        tally.now += step.cycles
+        cycles = step.cycles
+        passed = _PASSED if queues is None else queues.run(step.serial, cycles, step.units)
+        if teller is not None:
+            teller.step(step, tally.now, passed)
+        tally.bundles += cycles
+        tally.now += cycles + passed.total
+        tally.mxu_stall += passed.mxu
+        tally.unit_stall += passed.total - passed.mxu
         tally.mxu_busy += step.mxu_busy
         tally.batches += step.batches
         tally.spills += step.spills
         tally.fills += step.fills
-        if matrix is not None:
-            stall = matrix.run(step.serial, step.cycles, step.units)
-            tally.now += stall
-            tally.mxu_stall += stall
         if step.event is not None:
             later = step.event(engine, tally.now)
             if later > tally.now:
                 waited = math.ceil(later) - tally.now
+                if teller is not None:
+                    teller.wait(step, tally.now, waited)
                 tally.now += waited
                 tally.dma_wait += waited
-                if matrix is not None:
-                    matrix.pass_time(waited)
+                if queues is not None:
+                    queues.pass_time(waited)
 
 
 def _next(block: Block) -> int | None:

@@ -75,7 +75,7 @@ def allowed_points(name: str, variant: str) -> list[dict]:
         dict(zip(tunables["space"], values, strict=True))
         for values in itertools.product(*tunables["space"].values())
     ]
-    return [point for point in space if all(eval(rule, {}, point) for rule in tunables["constraints"])]
+    return [point for point in space if all(eval(rule, {}, point) for rule in tunables.get("constraints", []))]
 
 
 CASES = [
@@ -92,7 +92,7 @@ def identify(value) -> str:
 
 
 def test_something_was_found():
-    assert {"gdn", "matmul"} <= set(PROBLEMS)
+    assert {"flash_attention", "gdn", "gdn_decode", "matmul", "rmsnorm", "softmax"} <= set(PROBLEMS)
     for name in PROBLEMS:
         variants = {variant for found, variant in VARIANTS if found == name}
         assert {problem(name)["baseline"], problem(name)["start"]} <= variants
@@ -111,7 +111,7 @@ def test_tunables_are_fields_and_the_default_is_one_of_the_points(name, variant)
     config = load(f"{name}/variants/{variant}.py").Config()
     points = allowed_points(name, variant)
     assert {key: dataclasses.asdict(config)[key] for key in points[0]} in points
-    assert 20 <= len(points) <= 150
+    assert 6 <= len(points) <= 150
 
 
 @pytest.mark.parametrize(("name", "variant"), TUNED)

@@ -34,7 +34,7 @@ clients: ## Install the coding assistants that tests drive, when npm is there; t
 	    echo "cairn: npm cannot install them, so the tests that drive a real coding assistant are skipped"; fi
 
 $(CLIENTS): tests/clients/package.json tests/clients/package-lock.json
-	@echo "cairn: installing the coding assistants of the tests and GitHub's API description into .clients (about 800 MB)"
+	@echo "cairn: installing the coding assistants of the tests and GitHub's API description into .clients (about 1.3 GB)"
 	@mkdir -p .clients && cp tests/clients/package.json tests/clients/package-lock.json .clients/
 	@cd .clients && npm ci --silent --no-audit --no-fund
 	@touch $@

@@ -1,18 +1,16 @@
 """The Codex agent against the real client, whose model is scripted; nothing leaves 127.0.0.1."""
 
 import dataclasses
+import json
 import os
-import random
-import subprocess
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
-import psutil
 import pytest
 
+from agents.rig import CLAIM, LONG, Rig
 from cairn.agents.codex import CodexAgent
-from cairn.agents.protocol import EditOutcome, EditTask, SearchSpace, Usage
+from cairn.agents.protocol import EditOutcome, Usage
 from cairn.process import Limits
 from scripted.codex_home import CodexHome, find_codex, write_codex_home
 from scripted.server import ScriptedModel
@@ -28,67 +26,21 @@ with_sandbox = pytest.mark.skipif(
     SANDBOX != "workspace-write", reason="$CAIRN_TEST_CODEX_SANDBOX asks for another"
 )
 SANDBOXES = [pytest.param("workspace-write", marks=with_sandbox), "danger-full-access"]
-CLAIM = 'Done.\n{"hypothesis": "bigger chunks", "expected_effect": "-10 %", "idea_class": "tiling"}'
-LONG = Limits(wall_s=40, idle_s=30)
 
 
-@dataclass
-class Rig:
-    """A repository with a linked worktree, as a climb makes them, and a log folder."""
-
-    folder: Path
-    workdir: Path
-    logs: Path
-    word: str = field(default_factory=lambda: f"1000.{random.randrange(10**15):015}")  # also a time to sleep
-
-    @property
-    def kernel(self) -> Path:
-        return self.workdir / "kernel.py"
-
-    def task(self, limits: Limits = LONG, prompt: str = "make it faster") -> EditTask:
-        return EditTask("a1", self.workdir, self.kernel, prompt, self.logs, SearchSpace({}), (), limits)
-
-    def play(
-        self, scenarios: Sequence[Scenario], *, limits: Limits = LONG, config: str = "", **agent: object
-    ) -> tuple[EditOutcome, ScriptedModel]:
-        """One edit by the real client against these scenarios."""
-        with ScriptedModel(scenarios) as model:
-            home = write_codex_home(self.folder / f"home-{model.port}", model.port)
-            home.add_config(config)
-            outcome = driver(home, **agent).edit(self.task(limits))
-        return outcome, model
-
-    def survivors(self) -> list[psutil.Process]:
-        processes = psutil.process_iter(["cmdline"])
-        return [p for p in processes if self.word in " ".join(p.info["cmdline"] or []) and p.is_running()]
+def play(
+    rig: Rig, scenarios: Sequence[Scenario], *, limits: Limits = LONG, config: str = "", **agent: object
+) -> tuple[EditOutcome, ScriptedModel]:
+    """One edit by the real client against these scenarios."""
+    with ScriptedModel(scenarios) as model:
+        home = write_codex_home(rig.folder / f"home-{model.port}", model.port)
+        home.add_config(config)
+        outcome = driver(home, **agent).edit(rig.task(limits))
+    return outcome, model
 
 
 def driver(home: CodexHome, **agent: object) -> CodexAgent:
     return dataclasses.replace(CodexAgent(environment=home.environment, sandbox=SANDBOX), **agent)
-
-
-def git(*arguments: str) -> None:
-    names = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, **names}
-    subprocess.run(["git", *arguments], check=True, capture_output=True, env=environment)
-
-
-@pytest.fixture
-def rig(tmp_path):
-    main, workdir, logs = (tmp_path / name for name in ("main", "attempt", "logs"))
-    main.mkdir()
-    logs.mkdir()
-    (main / "kernel.py").write_text("chunk = 64\n")
-    git("init", "-q", str(main))
-    git("-C", str(main), "add", ".")
-    git("-C", str(main), "commit", "-qm", "start")
-    git("-C", str(main), "worktree", "add", "-q", "--detach", str(workdir))
-    rig = Rig(tmp_path, workdir, logs)
-    yield rig
-    left = rig.survivors()
-    for process in left:
-        process.kill()
-    assert not left
 
 
 pytestmark = pytest.mark.client
@@ -99,13 +51,16 @@ pytestmark = pytest.mark.client
 def test_an_edit_gives_a_change_a_claim_and_the_usage(rig, model_name):
     scenario = edits("kernel.py", "chunk = 128\n", CLAIM, when="make it faster")
 
-    outcome, model = rig.play([scenario], model=model_name, reasoning_effort="high")
+    outcome, model = play(rig, [scenario], model=model_name, reasoning_effort="high")
 
     assert outcome == EditOutcome(
         "edited",
         hypothesis="bigger chunks",
-        detail="expected: -10 %; class: tiling",
+        expected_effect="-10 %",
+        idea_class="tiling",
         usage=Usage(input_tokens=200, output_tokens=20),
+        model=model_name,
+        transcript=rig.logs / "codex-events.jsonl",
     )
     assert rig.kernel.read_text() == "chunk = 128\n"
     assert [request.depth for request in model.requests] == [0, 1]
@@ -116,7 +71,7 @@ def test_an_edit_gives_a_change_a_claim_and_the_usage(rig, model_name):
 
 @with_client
 def test_the_events_and_messages_of_an_edit_are_kept(rig):
-    rig.play([edits("kernel.py", "chunk = 128\n", CLAIM)])
+    play(rig, [edits("kernel.py", "chunk = 128\n", CLAIM)])
 
     assert '"turn.completed"' in (rig.logs / "codex-events.jsonl").read_text()
     assert (rig.logs / "codex-last-message.txt").read_text() == CLAIM
@@ -127,7 +82,7 @@ def test_the_events_and_messages_of_an_edit_are_kept(rig):
 def test_a_patch_counts_as_an_edit(rig):
     patch = "*** Begin Patch\n*** Update File: kernel.py\n-chunk = 64\n+chunk = 32\n*** End Patch"
 
-    outcome, _ = rig.play([Scenario([Reply([Patch(patch)]), Reply([Say(CLAIM)])])])
+    outcome, _ = play(rig, [Scenario([Reply([Patch(patch)]), Reply([Say(CLAIM)])])])
 
     assert outcome.status == "edited"
     assert rig.kernel.read_text() == "chunk = 32\n"
@@ -135,7 +90,7 @@ def test_a_patch_counts_as_an_edit(rig):
 
 @with_client
 def test_an_agent_that_changes_no_file_did_nothing(rig):
-    outcome, _ = rig.play([Scenario([Reply([Shell("cat kernel.py")]), Reply([Say("It is optimal.")])])])
+    outcome, _ = play(rig, [Scenario([Reply([Shell("cat kernel.py")]), Reply([Say("It is optimal.")])])])
 
     assert (outcome.status, outcome.hypothesis) == ("nothing", "It is optimal.")
 
@@ -146,7 +101,7 @@ def test_a_recovered_connection_is_no_failure(rig):
     scenario = Scenario([Reply([Write("kernel.py", "chunk = 1\n")], faults), Reply([Say(CLAIM)])])
     retries = ("model_providers.scripted.request_max_retries=4", "model_providers.scripted.stream_max_retries=4")
 
-    outcome, model = rig.play([scenario], extra_config=retries)
+    outcome, model = play(rig, [scenario], extra_config=retries)
 
     assert outcome.status == "edited"
     assert [request.depth for request in model.requests] == [0, 0, 0, 0, 1]
@@ -156,7 +111,7 @@ def test_a_recovered_connection_is_no_failure(rig):
 def test_the_models_shell_sees_no_key_and_no_variable_of_the_parent(rig, monkeypatch):
     monkeypatch.setenv("CAIRN_TEST_UNRELATED", "of the parent")
 
-    rig.play([Scenario([Reply([Shell("env > kernel.py")]), Reply([Say(CLAIM)])])])
+    play(rig, [Scenario([Reply([Shell("env > kernel.py")]), Reply([Say(CLAIM)])])])
 
     seen = {line.partition("=")[0] for line in rig.kernel.read_text().splitlines()}
     assert "CAIRN_PROCESS_TREE" in seen
@@ -173,36 +128,33 @@ def test_the_sandbox_keeps_the_model_in_its_worktree(rig):
         f"sandbox_workspace_write.exclude_{what}=true" for what in ("slash_tmp", "tmpdir_env_var")
     ]
 
-    rig.play([Scenario([Reply([Shell(script)]), Reply([Say(CLAIM)])])], extra_config=no_temporary_folder)
+    play(rig, [Scenario([Reply([Shell(script)]), Reply([Say(CLAIM)])])], extra_config=no_temporary_folder)
 
     assert not outside.exists()
     assert rig.kernel.read_text() == "x\n"
-    log = subprocess.run(
-        ["git", "-C", rig.workdir, "log", "--format=%s"], capture_output=True, text=True, check=True
-    )
-    assert log.stdout == "start\n"
+    assert rig.log() == "start\n"
 
 
 FAULTS = {
     "bad key": (Status(401, {"message": "Incorrect API key provided: dummy."}), "auth"),
-    "quota": (Status(429, {"type": "insufficient_quota", "code": "insufficient_quota"}), "rate_limit"),
+    "quota": (Status(429, {"type": "insufficient_quota", "code": "insufficient_quota"}), "quota"),
     "usage limit": (
         Status(429, {"type": "usage_limit_reached", "plan_type": "plus", "resets_at": 1900000000}),
         "rate_limit",
     ),
     "too many": (Status(429, {"code": "rate_limit_exceeded"}, {"Retry-After": "1"}), "rate_limit"),
-    "server error": (Status(500, {"message": "oops"}), "agent_error"),
-    "dropped": (Drop(), "agent_error"),
-    "cut": (Drop(1), "agent_error"),
-    "no quota in the stream": (Failed("insufficient_quota", "You exceeded your current quota"), "rate_limit"),
-    "context": (Failed("context_length_exceeded", "too long"), "agent_error"),
+    "server error": (Status(500, {"message": "oops"}), "infra"),
+    "dropped": (Drop(), "infra"),
+    "cut": (Drop(1), "infra"),
+    "no quota in the stream": (Failed("insufficient_quota", "You exceeded your current quota"), "quota"),
+    "context": (Failed("context_length_exceeded", "too long"), "context"),
 }
 
 
 @with_client
 @pytest.mark.parametrize(("fault", "reason"), FAULTS.values(), ids=FAULTS)
 def test_faults_of_the_model_have_classes(rig, fault: Fault, reason):
-    outcome, model = rig.play([Scenario([fault])])
+    outcome, model = play(rig, [Scenario([fault])])
 
     assert (outcome.status, outcome.reason) == ("failed", reason)
     assert outcome.detail
@@ -211,9 +163,44 @@ def test_faults_of_the_model_have_classes(rig, fault: Fault, reason):
 
 
 @with_client
+def test_a_usage_limit_says_until_when(rig):
+    resets_at = int(time.time()) + 7200
+    error = {"type": "usage_limit_reached", "plan_type": "plus", "resets_at": resets_at}
+
+    outcome, _ = play(rig, [Scenario([Status(429, error)])])
+
+    assert outcome.reason == "rate_limit"
+    # the client rounds to the minute
+    assert abs(outcome.retry_at.timestamp() - resets_at) <= 90
+
+
+@with_client
+def test_search_profile_and_effort_reach_the_model(rig):
+    scenario = edits("kernel.py", "chunk = 128\n", CLAIM)
+
+    _, model = play(rig, [scenario], search=True, ephemeral=True, reasoning_effort="xhigh")
+
+    assert "web_search" in json.dumps(model.requests[0].body["tools"])
+    assert model.requests[0].body["reasoning"]["effort"] == "xhigh"
+    assert not list((rig.folder / f"home-{model.port}").rglob("rollout-*.jsonl"))
+
+
+@with_client
+def test_a_cancelled_edit_ends_at_once(rig):
+    started = time.monotonic()
+    with ScriptedModel([Scenario([Stall()])]) as model:
+        home = write_codex_home(rig.folder / "home", model.port)
+        task = rig.task(cancelled=lambda: time.monotonic() > started + 1)
+        outcome = driver(home).edit(task)
+
+    assert (outcome.status, outcome.reason) == ("failed", "cancelled")
+    assert time.monotonic() < started + 15
+
+
+@with_client
 @pytest.mark.parametrize("after_events", [0, 1], ids=["no headers", "silent stream"])
 def test_a_stalled_model_is_idle(rig, after_events):
-    outcome, _ = rig.play([Scenario([Stall(after_events)])], limits=Limits(wall_s=30, idle_s=2))
+    outcome, _ = play(rig, [Scenario([Stall(after_events)])], limits=Limits(wall_s=30, idle_s=2))
 
     assert (outcome.status, outcome.reason) == ("failed", "idle")
 
@@ -222,7 +209,7 @@ def test_a_stalled_model_is_idle(rig, after_events):
 def test_a_model_that_never_ends_is_a_timeout_and_its_claim_is_kept(rig):
     turns = [Reply([Say("I try bigger chunks."), Shell("sleep 0.2")])] * 200
 
-    outcome, _ = rig.play([Scenario(turns)], limits=Limits(wall_s=3, idle_s=20))
+    outcome, _ = play(rig, [Scenario(turns)], limits=Limits(wall_s=3, idle_s=20))
 
     assert (outcome.status, outcome.reason) == ("failed", "timeout")
     assert outcome.hypothesis == "I try bigger chunks."
@@ -232,7 +219,7 @@ def test_a_model_that_never_ends_is_a_timeout_and_its_claim_is_kept(rig):
 def test_a_flood_of_events_is_cut(rig):
     turns = [Reply([Say("x" * 50_000), Shell("true")])] * 200
 
-    outcome, _ = rig.play([Scenario(turns)], limits=Limits(wall_s=30, max_output_bytes=200_000))
+    outcome, _ = play(rig, [Scenario(turns)], limits=Limits(wall_s=30, max_output_bytes=200_000))
 
     assert (outcome.status, outcome.reason) == ("failed", "output")
 
@@ -243,7 +230,7 @@ def test_a_refused_connection_ends(rig):
         port = model.port
     outcome = driver(write_codex_home(rig.folder / "home", port)).edit(rig.task())
 
-    assert (outcome.status, outcome.reason) == ("failed", "agent_error")
+    assert (outcome.status, outcome.reason) == ("failed", "infra")
 
 
 LEAVERS = {
@@ -260,7 +247,7 @@ def test_nothing_survives_an_edit(rig, script, sandbox):
     script = f"echo x > kernel.py; {script.format(word=rig.word)}"
     careless = '[shell_environment_policy]\ninherit = "core"\ninclude_only = ["PATH"]'
 
-    outcome, _ = rig.play(
+    outcome, _ = play(rig, 
         [Scenario([Reply([Shell(script)]), Reply([Say(CLAIM)])])], sandbox=sandbox, config=careless
     )
 
@@ -273,7 +260,7 @@ def test_nothing_survives_an_edit(rig, script, sandbox):
 def test_nothing_survives_a_limit(rig, sandbox):
     script = f"setsid bash -c 'sleep {rig.word}; true' & bash -c 'trap \"\" INT TERM; sleep {rig.word}; true'"
 
-    outcome, _ = rig.play([Scenario([Reply([Shell(script)])])], sandbox=sandbox, limits=Limits(wall_s=3))
+    outcome, _ = play(rig, [Scenario([Reply([Shell(script)])])], sandbox=sandbox, limits=Limits(wall_s=3))
 
     assert (outcome.status, outcome.reason) == ("failed", "timeout")
     assert rig.survivors() == []
@@ -284,7 +271,7 @@ def test_nothing_survives_a_limit(rig, sandbox):
 def test_a_stale_last_message_is_not_believed(rig):
     (rig.logs / "codex-last-message.txt").write_text('{"hypothesis": "stale"}')
 
-    outcome, _ = rig.play([Scenario([Status(500)])])
+    outcome, _ = play(rig, [Scenario([Status(500)])])
 
     assert outcome.hypothesis == ""
     assert "stale" not in outcome.detail
@@ -292,9 +279,9 @@ def test_a_stale_last_message_is_not_believed(rig):
 
 @with_client
 def test_a_setting_that_the_client_refuses_is_reported(rig):
-    outcome, model = rig.play([Scenario([])], sandbox="no-such-sandbox")
+    outcome, model = play(rig, [Scenario([])], sandbox="no-such-sandbox")
 
-    assert (outcome.status, outcome.reason) == ("failed", "agent_error")
+    assert (outcome.status, outcome.reason) == ("failed", "settings")
     assert "exit code 2" in outcome.detail
     assert "no-such-sandbox" in outcome.detail
     assert model.requests == []

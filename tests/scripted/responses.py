@@ -6,17 +6,20 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from scripted.dialect import Body, Dialect, Event, heredoc
 from scripted.turns import Action, Failed, Patch, Reply, Say, Shell, Write
 
-Body = Mapping[str, Any]
-Event = tuple[str, dict[str, Any]]
 _MADE_BY_MODEL = {"function_call", "custom_tool_call", "local_shell_call", "reasoning"}
 
 
-class ResponsesDialect:
+class ResponsesDialect(Dialect):
     """`POST .../responses` with `stream: true`."""
 
-    path = "/v1/responses"
+    def wants(self, path: str) -> bool:
+        return path.partition("?")[0] == "/v1/responses"
+
+    def encode(self, number: int, event: Event) -> bytes:
+        return super().encode(number, (event[0], {"sequence_number": number, **event[1]}))
 
     def conversation(self, body: Body) -> str:
         """What stays the same over all requests of one conversation."""
@@ -96,15 +99,11 @@ def _item(action: Action, tools: set[str], number: str) -> dict[str, Any]:
         case Patch(text) if "apply_patch" in tools:
             return _custom_call("apply_patch", text, number)
         case Patch(text):
-            return _shell(_heredoc("apply_patch", text), tools, number)
+            return _shell(heredoc("apply_patch", text), tools, number)
         case Write(path, text):
-            return _shell(_heredoc(f"cat > {shlex.quote(path)}", text), tools, number)
+            return _shell(heredoc(f"cat > {shlex.quote(path)}", text), tools, number)
         case Shell(command):
             return _shell(command, tools, number)
-
-
-def _heredoc(command: str, text: str) -> str:
-    return f"{command} <<'END_OF_SCRIPTED_TEXT'\n{text.removesuffix(chr(10))}\nEND_OF_SCRIPTED_TEXT"
 
 
 def _shell(command: str, tools: set[str], number: str) -> dict[str, Any]:

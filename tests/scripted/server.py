@@ -14,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from scripted.responses import Event, ResponsesDialect
+from scripted.dialect import Body, Dialect, Event
+from scripted.responses import ResponsesDialect
 from scripted.turns import Drop, Failed, Fault, Reply, Scenario, Stall, Status
 
 _SECRET_HEADERS = {"authorization", "x-api-key", "x-goog-api-key", "cookie", "proxy-authorization"}
@@ -41,9 +42,9 @@ class ScriptedModel:
         closing: set when the server stops; stalled answers wait for it.
     """
 
-    def __init__(self, scenarios: Iterable[Scenario]) -> None:
+    def __init__(self, scenarios: Iterable[Scenario], dialect: Dialect | None = None) -> None:
         self.scenarios = list(scenarios)
-        self.dialect = ResponsesDialect()
+        self.dialect = dialect or ResponsesDialect()
         self.requests: list[Request] = []
         self.closing = threading.Event()
         self._lock = threading.Lock()
@@ -57,8 +58,12 @@ class ScriptedModel:
         return int(self._server.server_address[1])
 
     @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{self.url}/v1"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -76,13 +81,14 @@ class ScriptedModel:
         """Numbers of the scenarios that no conversation has asked for."""
         return [number for number in range(len(self.scenarios)) if number not in self._chosen.values()]
 
-    def answer(self, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Reply | Fault:
+    def answer(self, method: str, path: str, headers: Mapping[str, str], body: Body) -> Reply | Fault | bytes:
         """Record a request and look up what the script says to it."""
         blanked = {k: "***" if k.lower() in _SECRET_HEADERS else v for k, v in headers.items()}
         with self._lock:
-            if method != "POST" or path.partition("?")[0] != self.dialect.path:
+            aside = self.dialect.aside(method, path, body)
+            if aside is not None or method != "POST" or not self.dialect.wants(path):
                 self.requests.append(Request(method, path, blanked, body))
-                return Status(404, {"message": f"not scripted: {method} {path}"})
+                return Status(404, {"message": f"not scripted: {method} {path}"}) if aside is None else aside
             conversation, depth = self.dialect.conversation(body), self.dialect.depth(body)
             scenario = self._scenario(conversation, self.dialect.prompt(body))
             self.requests.append(Request(method, path, blanked, body, conversation, depth, scenario))
@@ -103,7 +109,7 @@ class ScriptedModel:
                     break
         return self._chosen.get(conversation)
 
-    def _turn(self, turn: Reply | Fault, tried: int, body: Mapping[str, Any]) -> Reply | Fault:
+    def _turn(self, turn: Reply | Fault, tried: int, body: Body) -> Reply | Fault:
         if not isinstance(turn, Reply):
             return turn
         if tried < len(turn.faults):
@@ -139,8 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
         dialect = self.server.model.dialect
         try:
             match self.server.model.answer(self.command, self.path, dict(self.headers), body):
-                case Status() as status:
-                    self._send_status(status)
+                case bytes() as payload:
+                    kind = "text/event-stream" if payload.startswith(b"data:") else "application/json"
+                    self._send(200, {"Content-Type": kind}, payload)
+                case Status(code, error, headers):
+                    self._send(code, {"Content-Type": "application/json", **headers}, dialect.error(code, error))
                 case Drop(after_events):
                     self._send_events(list(dialect.stream(body, Reply([])))[:after_events])
                 case Stall(after_events):
@@ -159,14 +168,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_POST()
 
-    def _send_status(self, status: Status) -> None:
-        payload = json.dumps({"error": status.error}).encode()
-        self.send_response(status.code)
-        for name, value in {"Content-Type": "application/json", **status.headers}.items():
+    def _send(self, code: int, headers: Mapping[str, str], payload: bytes) -> None:
+        self.send_response(code)
+        for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
-        self.wfile.write(payload)
+        if self.command != "HEAD":
+            self.wfile.write(payload)
 
     def _send_events(self, events: Sequence[Event]) -> None:
         if not events:
@@ -174,7 +183,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        for number, (name, payload) in enumerate(events):
-            data = json.dumps({"type": name, "sequence_number": number, **payload})
-            self.wfile.write(f"event: {name}\ndata: {data}\n\n".encode())
+        for number, event in enumerate(events):
+            self.wfile.write(self.server.model.dialect.encode(number, event))
             self.wfile.flush()

@@ -1,22 +1,14 @@
-"""Which variables the Codex client gets: an allow-list, and the keys of the provider it is configured for.
+"""What of the environment concerns the Codex client: the keys of the provider it is configured for, and who pays."""
 
-Whatever the client has, the shell of its model has too, unless a policy of the client takes it away again. So a
-token that some other program left in the parent's environment must not get in here in the first place.
-"""
-
+import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-_ALLOWED = {
-    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TMPDIR"),
-    *("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ"),
-    *("CODEX_HOME", "CODEX_CA_CERTIFICATE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *_PROXIES,
-    *(name.lower() for name in _PROXIES),
-}
+from cairn.agents.environment import pick
+
+_OWN_VARIABLES = ("CODEX_HOME", "CODEX_CA_CERTIFICATE")
 _OWN_PROVIDER_KEYS = ("OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "OPENAI_BASE_URL")
 
 
@@ -32,8 +24,38 @@ def build_environment(
         overrides: the client's `-c KEY=VALUE` settings, which may do so as well.
     """
     known = {**parent, **extra}
-    wanted = _ALLOWED | set(_key_variables(_configuration(known, profile, overrides)))
-    return {**{name: parent[name] for name in wanted if name in parent}, **extra}
+    wanted = (*_OWN_VARIABLES, *_key_variables(_configuration(known, profile, overrides)))
+    return pick(parent, wanted, extra)
+
+
+def configured_model(environment: Mapping[str, str], profile: str | None, overrides: Sequence[str]) -> str:
+    """The model that the client's configuration names; empty when it names none."""
+    return str(_configuration(environment, profile, overrides).get("model") or "")
+
+
+def own_provider(environment: Mapping[str, str], profile: str | None, overrides: Sequence[str]) -> bool:
+    """Whether the client talks to its maker's service, whose list prices are known."""
+    configuration = _configuration(environment, profile, overrides)
+    known = str(configuration.get("model_provider")) not in configuration["model_providers"]
+    return known and "OPENAI_BASE_URL" not in environment
+
+
+def billing_of(environment: Mapping[str, str]) -> str:
+    """ "api", "subscription", or "" when it cannot be told: by the keys and by how the client is logged in."""
+    if environment.get("CODEX_API_KEY"):
+        return "api"
+    try:
+        login = json.loads((_home(environment) / "auth.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        login = {}
+    if isinstance(login, dict) and login.get("tokens"):
+        return "subscription"
+    by_key = environment.get("OPENAI_API_KEY") or (isinstance(login, dict) and login.get("OPENAI_API_KEY"))
+    return "api" if by_key else ""
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("CODEX_HOME") or Path(environment.get("HOME", "/")) / ".codex")
 
 
 def _key_variables(configuration: Mapping[str, Any]) -> Iterator[str]:
@@ -52,9 +74,9 @@ def _configuration(
     environment: Mapping[str, str], profile: str | None, overrides: Sequence[str]
 ) -> dict[str, Any]:
     """The client's configuration as far as it can be read; what is broken the client itself will report."""
-    home = environment.get("CODEX_HOME") or str(Path(environment.get("HOME", "/")) / ".codex")
+    home = _home(environment)
     names = ["config.toml", *([f"{profile}.config.toml"] if profile else [])]
-    layers = [_read_toml(Path(home) / name) for name in names] + [_read_override(text) for text in overrides]
+    layers = [_read_toml(home / name) for name in names] + [_read_override(text) for text in overrides]
     merged: dict[str, Any] = {"model_providers": {}}
     for layer in layers:
         _merge(merged, layer)

@@ -79,11 +79,15 @@ class EditTask:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens an edit took, as the client reported them. Cached tokens are among the input tokens."""
+    """Tokens an edit took, as the client reported them.
+
+    Tokens read from a cache and tokens written to one are among the input tokens; reasoning is among the output.
+    """
 
     input_tokens: int = 0
     cached_input_tokens: int = 0
     output_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,18 @@
 """The anchors of a climb: what the baseline, the start and the champion cost in the environment of today.
 
-Every claim is a ratio to one of them, so they are priced again whenever the fingerprint changes: another jax,
+Every claim is a ratio to one of them, so they are priced or timed again whenever the fingerprint changes: another jax,
 libtpu or version of cairn would otherwise be taken for progress.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cairn.errors import BadInput
+from cairn.judge.calibration import Calibration
 from cairn.judge.protocol import VariantSource
 from cairn.judge.receipt import ReceiptBook
-from cairn.judge.record import record_of
+from cairn.judge.record import headline, record_of
 from cairn.judge.referee import Judge
 
 
@@ -23,22 +25,42 @@ class Anchors:
         self._climb = climb
         self._path = path
 
-    def measure(self, judge: Judge, start: VariantSource, champion: VariantSource) -> dict[str, Any]:
-        """Fields of a `climb.measured` event.
+    def measure(
+        self,
+        judge: Judge,
+        start: VariantSource,
+        champion: VariantSource,
+        previous: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Fields of a `climb.measured` event. On a device the A/A run comes first: no number without its noise.
+
+        Args:
+            previous: the last such event; its calibration holds as long as the fingerprint does.
 
         Raises:
             BadInput: the start or the champion is not a valid variant here and now.
         """
+        calibration = self._calibration(judge, previous)
         first = self._receipt(judge, "start", start)
         best = first if champion.digest == start.digest else self._receipt(judge, "champion", champion)
-        shape, baseline = first["cost"]["shapes"][0], first["cost"]["incumbent"][0]
+        kind, baseline_us = headline(first).kind, headline(first).incumbent_us
         return {
             "fingerprint": judge.fingerprint(),
-            "baseline": {"variant": judge.problem.baseline, "predicted_us": baseline["predicted_us"]},
+            "kind": kind,
+            "calibration": calibration.record() if calibration else None,
+            "baseline": {"variant": judge.problem.baseline, f"{kind}_us": baseline_us},
             "start": _anchor(start, first),
             "champion": _anchor(champion, best),
-            "floor_us": shape["floors"]["target_us"],
+            "floor_us": first["cost"]["shapes"][0]["floors"]["target_us"] if kind == "predicted" else None,
         }
+
+    @staticmethod
+    def _calibration(judge: Judge, previous: Mapping[str, Any] | None) -> Calibration | None:
+        known = previous.get("calibration") if previous else None
+        if known is None or previous is None or previous["fingerprint"] != judge.fingerprint():
+            return judge.calibrate()
+        judge.use(Calibration.of(known))
+        return Calibration.of(known)
 
     def _receipt(self, judge: Judge, label: str, source: VariantSource) -> dict[str, Any]:
         """The receipt of an anchor; one that a killed launch has written already is not written again."""
@@ -47,7 +69,7 @@ class Anchors:
             return known
         case = judge.judge(source, anchor=True)
         receipt = self._receipts.add(record_of(case, judge, climb=self._climb, attempt=label))
-        if case.cost_us is None or not case.incumbent_prices or case.incumbent_prices[0].us is None:
+        if headline(receipt).us is None or headline(receipt).incumbent_us is None:
             message = (
                 f"a climb needs a valid {label}: {receipt['verdict']} ({receipt['reason']}) {receipt['detail']}"
             )
@@ -57,5 +79,5 @@ class Anchors:
 
 
 def _anchor(source: VariantSource, receipt: dict[str, Any]) -> dict[str, Any]:
-    predicted = receipt["cost"]["shapes"][0]["predicted_us"]
-    return {"variant": source.name, "predicted_us": predicted, "receipt": receipt["id"]}
+    found = headline(receipt)
+    return {"variant": source.name, f"{found.kind}_us": found.us, "receipt": receipt["id"]}

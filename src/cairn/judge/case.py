@@ -18,13 +18,16 @@ class Case:
     """One variant before the judge. `ruling` is None until a stage decides.
 
     `doubt`: why the lowered program could not be checked itself, when only the interpreter has vouched for it.
-    `anchor`: the variant is a fixed point that others are compared with; it may be the baseline's twin.
+    `purpose`: `decision`; `anchor` for a fixed point that others are compared with, which may be the baseline's twin;
+    `confirmation` for the champion against the original baseline, whose numbers alone may be quoted.
+    `number`: how many-eth candidate of its climb it is, or None when it is judged alone.
     """
 
     variant: VariantSource
     incumbent: VariantSource
     margin: float | None = None
-    anchor: bool = False
+    purpose: str = "decision"
+    number: int | None = None
     ruling: Ruling | None = None
     stages: list[dict[str, Any]] = field(default_factory=list)
     config: dict[str, str] = field(default_factory=dict)
@@ -32,11 +35,13 @@ class Case:
     facts: dict[str, Any] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
+    probes: list[dict[str, Any]] = field(default_factory=list)
     doubt: Ruling | None = None
     prices: list[Price] = field(default_factory=list)
     incumbent_prices: list[Price] = field(default_factory=list)
     floors: list[Floors] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
+    calibration: dict[str, Any] | None = None
     ratio: float | None = None
 
     @property
@@ -47,7 +52,9 @@ class Case:
 
     @property
     def cost_us(self) -> float | None:
-        """Predicted microseconds at the headline shape, the first bench shape."""
+        """Microseconds at the headline shape, the first bench shape: predicted or measured, as the target is."""
+        if self.timings:
+            return self.timings[0].candidate_us
         return self.prices[0].us if self.prices else None
 
     def note(self, stage: str, seconds: float, ruling: Ruling | None) -> None:

@@ -8,6 +8,7 @@ it sees shapes only.
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,8 +17,10 @@ from cairn.judge import correctness
 from cairn.judge.case import Case
 from cairn.judge.correctness import Array, OutputError, Wire, decode
 from cairn.judge.executors import Executor
+from cairn.judge.probing import Checked, Prober
 from cairn.judge.programs import Programs
-from cairn.judge.protocol import Cost, Draw, Oracle, Runner, VariantSource
+from cairn.judge.protocol import Cost, Draw, Oracle, Runner, Specs, VariantSource
+from cairn.judge.trivial import TrivialAnswers
 from cairn.judge.verdict import Ruling, ruling_of_failure
 from cairn.problem import Problem, Shape
 from cairn.worker_process import WorkerFailure
@@ -26,6 +29,19 @@ from cairn.worker_process import WorkerFailure
 _LOOSEST_RMS = 0.5
 # how long a full check of a bench shape may take; beyond it, blocks are sampled
 _FULL_CHECK_S = 20.0
+
+
+@dataclass
+class TimedInputs:
+    """One set of inputs that programs are timed on; what is right for it is found out once, when it is asked."""
+
+    seed: int
+    shape: Shape
+    family: str
+    specs: Specs
+    blobs: list[bytes]
+    draw: Draw | None = None
+    baseline: list[Wire] | None = None
 
 
 class Examiner:
@@ -53,12 +69,24 @@ class Examiner:
         self._dtypes = list(problem.outputs.values())
         self.baseline = VariantSource.read(self._path)
         self._seconds: dict[tuple[tuple[str, int], ...], float] = {}
+        self._prober = Prober(problem, oracle, executor, self._run_baseline)
+        self._trivial = TrivialAnswers()
+        self._checked: Checked | None = None
+        self._baseline_of: tuple[Draw, list[Wire]] | None = None
 
     def examine(self, case: Case, runner: Runner, progress: Callable[[str], None]) -> Ruling | None:
-        """Every check shape with every family, each held-out shape with one at random; None when all hold."""
+        """Every check shape with every family, each held-out shape with one at random, then the probes.
+
+        None when all hold.
+
+        Raises:
+            BadInput: the reference or the baseline is broken, or answers without any work would pass.
+        """
         shapes, families = self._problem.shapes, self._problem.families
+        probed = (_key(shapes.check[0]), secrets.choice(families))
         plan = [(shape, family) for shape in shapes.check for family in families]
         plan += [(shape, secrets.choice(families)) for shape in shapes.heldout]
+        to_probe: Checked | None = None
         for index, (shape, family) in enumerate(plan, start=1):
             progress(f"{index} of {len(plan)}")
             started = time.monotonic()
@@ -66,6 +94,11 @@ class Examiner:
             self._seconds[_key(shape)] = time.monotonic() - started
             if ruling is not None:
                 return ruling
+            if (_key(shape), family) == probed:
+                to_probe = self._checked
+        self._refuse_trivial()
+        if to_probe is not None and (ruling := self._prober.probe(case, to_probe)) is not None:
+            return ruling
         if case.doubt is not None and not self._trust_interpreter:
             return Ruling("unreplayable", f"{case.doubt.detail}; right in the interpreter, which it could fool")
         return None
@@ -75,12 +108,10 @@ class Examiner:
 
         In full against the truth where that is affordable, else some blocks drawn at random against the baseline.
         """
-        smallest = self._problem.shapes.check[0]
         for index, shape in enumerate(self._problem.shapes.bench, start=1):
             progress(f"shape {index} of {len(self._problem.shapes.bench)}")
-            times = _times_the_work(self._oracle.cost(shape), self._oracle.cost(smallest))
             family = secrets.choice(self._problem.families)
-            if self._seconds[_key(smallest)] * times <= _FULL_CHECK_S:
+            if self._affordable(shape):
                 ruling = self._check(case, runner, shape, family)
             else:
                 ruling = self._check_sample(case, runner, shape, family)
@@ -90,7 +121,6 @@ class Examiner:
 
     def _check_sample(self, case: Case, runner: Runner, shape: Shape, family: str) -> Ruling | None:
         """Random blocks of a large shape; the baseline, whose own error is known by now, stands in for the truth."""
-        programs = self._programs.lower_alone(self.baseline, [shape])
         program = self._programs.lower(case.variant, runner, shape)
         if isinstance(program, Ruling):
             return program
@@ -100,9 +130,7 @@ class Examiner:
         sample = self._executor.sample(program, specs, blobs)
         if isinstance(sample, Ruling):
             return sample if sample.reason != "unreplayable" or not self._trust_interpreter else None
-        theirs = programs if isinstance(programs, Ruling) else self._executor.run(programs[0], specs, blobs)
-        if isinstance(theirs, Ruling):
-            raise self._broken(str(shape), theirs)
+        theirs = self._run_baseline(shape, specs, blobs)
         errors = [
             self._against_baseline(case, name, decode(mine, covered), decode(base, covered))
             for name, mine, base, covered in zip(self._names, sample.outputs, theirs, sample.covered, strict=True)
@@ -139,7 +167,18 @@ class Examiner:
             outputs, executor = self._interpret(runner, draw), "interpreter"
         if isinstance(outputs, Ruling):
             return outputs
-        return self._compare(case, outputs, draw, executor)
+        ruling = self._compare(case, outputs, draw, executor)
+        checkable = ruling is None and executor != "interpreter"
+        self._checked = Checked(program, draw, outputs, self._baseline_outputs(draw)) if checkable else None
+        return ruling
+
+    def _refuse_trivial(self) -> None:
+        """A problem that zeros, the mean or an input itself would solve is refused."""
+        passing = self._trivial.passing
+        if passing:
+            path = self._problem.folder / "problem.yaml"
+            hint = "lower tolerance, or let make_inputs draw what tells them apart"
+            raise BadInput(f"{', '.join(passing)} would pass all checks", path=path, key="tolerance", hint=hint)
 
     def _interpret(self, runner: Runner, draw: Draw) -> list[Wire] | Ruling:
         """Second best: the variant's own process runs it in Pallas' interpreter, and could cheat there."""
@@ -154,11 +193,41 @@ class Examiner:
             return ruling
         errors = self._errors(outputs, self._baseline_outputs(draw), draw)
         case.note_check(draw.shape, draw.family, draw.seed, executor, errors)
-        return correctness.rule(errors, draw.where)
+        self._trivial.add(draw, errors)
+        ruling = correctness.rule(errors, draw.where)
+        if ruling is not None:
+            return ruling
+        broken = self._oracle.broken_properties(draw, outputs)
+        return Ruling("broken_property", f"{', '.join(broken)} on {draw.where}") if broken else None
 
-    def verify_timed(self, case: Case, outputs: Sequence[Wire], draw: Draw) -> Ruling | None:
-        """Whether outputs that were timed are right."""
-        return self._compare(case, outputs, draw, self._executor.name)
+    def verify_timed(self, case: Case, outputs: Sequence[Wire], inputs: TimedInputs) -> Ruling | None:
+        """Whether outputs that were timed are right: against the truth where that is affordable, else the baseline."""
+        if not self._affordable(inputs.shape):
+            return self._verify_by_baseline(case, outputs, inputs)
+        inputs.draw = inputs.draw or self._oracle.draw(inputs.seed, inputs.shape, inputs.family)
+        return self._compare(case, outputs, inputs.draw, self._executor.name)
+
+    def _verify_by_baseline(self, case: Case, outputs: Sequence[Wire], inputs: TimedInputs) -> Ruling | None:
+        if inputs.baseline is None:
+            inputs.baseline = self._run_baseline(inputs.shape, inputs.specs, inputs.blobs)
+        forms = [np.empty(output.shape) for output in inputs.baseline]
+        ruling = correctness.check_form(outputs, forms, self._names, self._dtypes)
+        if ruling is not None:
+            return ruling
+        errors = [
+            self._against_baseline(case, name, decode(mine), decode(base))
+            for name, mine, base in zip(self._names, outputs, inputs.baseline, strict=True)
+        ]
+        case.note_check(
+            inputs.shape, inputs.family, inputs.seed, f"{self._executor.name}, by the baseline", errors
+        )
+        return correctness.rule(errors, f"{inputs.shape}, {inputs.family} inputs, against the baseline")
+
+    def _affordable(self, shape: Shape) -> bool:
+        """Whether a full check of a shape, the truth included, takes less than about 20 s."""
+        smallest = self._problem.shapes.check[0]
+        times = _times_the_work(self._oracle.cost(shape), self._oracle.cost(smallest))
+        return self._seconds.get(_key(smallest), 0.0) * times <= _FULL_CHECK_S
 
     def _errors(self, outputs: Sequence[Wire], baseline: Sequence[Wire], draw: Draw) -> list[OutputError]:
         errors = [
@@ -176,15 +245,26 @@ class Examiner:
         return errors
 
     def _baseline_outputs(self, draw: Draw) -> list[Wire]:
-        programs = self._programs.lower_alone(self.baseline, [draw.shape])
-        if isinstance(programs, Ruling):
-            raise self._broken(draw.where, programs)
-        outputs = self._executor.run(programs[0], draw.specs, draw.blobs)
-        if isinstance(outputs, Ruling):
-            raise self._broken(draw.where, outputs)
+        """The baseline's answer to a draw, remembered for the last one."""
+        if self._baseline_of is None or self._baseline_of[0] is not draw:
+            self._baseline_of = (draw, self._new_baseline_outputs(draw))
+        return self._baseline_of[1]
+
+    def _new_baseline_outputs(self, draw: Draw) -> list[Wire]:
+        outputs = self._run_baseline(draw.shape, draw.specs, draw.blobs)
         ruling = correctness.check_form(outputs, draw.truth, self._names, self._dtypes)
         if ruling is not None:
             raise self._broken(draw.where, ruling)
+        broken = self._oracle.broken_properties(draw, outputs)
+        if broken:
+            raise self._broken(draw.where, Ruling("broken_property", ", ".join(broken)))
+        return outputs
+
+    def _run_baseline(self, shape: Shape, specs: Specs, blobs: Sequence[bytes]) -> list[Wire]:
+        programs = self._programs.lower_alone(self.baseline, [shape])
+        outputs = programs if isinstance(programs, Ruling) else self._executor.run(programs[0], specs, blobs)
+        if isinstance(outputs, Ruling):
+            raise self._broken(str(shape), outputs)
         return outputs
 
     def _broken(self, where: str, ruling: Ruling) -> BadInput:

@@ -7,10 +7,11 @@ and is gone: it cannot be honest for the examiner and different for the compiler
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from cairn.errors import Missing
 from cairn.judge.correctness import Wire
 from cairn.judge.protocol import JudgeLimits, Specs
 from cairn.judge.replay import Replayer, ReplayFault, Sample, Unreplayable
@@ -20,6 +21,7 @@ from cairn.worker_process import WorkerFailure, WorkerProcess
 
 T = TypeVar("T")
 _SAMPLED_CELLS = 2
+_START_S = 60.0
 _FAULTS = {"out_of_bounds": "out_of_bounds", "stuck": "stuck", "assertion": "runtime_error"}
 
 
@@ -81,13 +83,33 @@ class DeviceExecutor:
         self._limits = limits
         self._worker: WorkerProcess | None = None
 
-    def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
+    @property
+    def python(self) -> Path:
+        return self._python
+
+    def device(self) -> dict[str, Any]:
+        """What programs run on here: platform, kind and number of devices, versions of jax and jaxlib.
+
+        Raises:
+            Missing: there is no such device, or jax cannot use it.
+        """
+        try:
+            reply, _ = self._ready().ask({"op": "device"}, timeout_s=_START_S)
+        except WorkerFailure as failure:
+            hint = f"{self.name} is not there; choose another target, or look at: cairn doctor"
+            raise Missing(f"no device of platform {self.name}: {failure.detail[:300]}", hint=hint) from failure
+        return {key: value for key, value in reply.items() if key != "id"}
+
+    def _ready(self) -> WorkerProcess:
         if self._worker is None or not self._worker.alive:
             self.close()
             self._worker = WorkerProcess(self._python, "timer", environment=timer_environment(self.name))
+        return self._worker
+
+    def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
         header = {"op": "run", "inputs": inputs}
         try:
-            reply, outputs = self._worker.ask(header, [program, *blobs], timeout_s=self._limits.call_s)
+            reply, outputs = self._ready().ask(header, [program, *blobs], timeout_s=self._limits.call_s)
         except WorkerFailure as failure:
             return ruling_of_failure(failure, "runtime_error")
         return [Wire(s["dtype"], tuple(s["shape"]), b) for s, b in zip(reply["outputs"], outputs, strict=True)]

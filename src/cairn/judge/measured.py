@@ -1,16 +1,21 @@
 """Cost by measurement: candidate and incumbent timed in pairs on a device, as programs, without their Python."""
 
+import os
+import platform
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cairn.errors import BadInput
+from cairn.judge.calibration import ALPHA, Calibration, share_of
 from cairn.judge.case import Case
 from cairn.judge.correctness import Wire
-from cairn.judge.examiner import Examiner
+from cairn.judge.examiner import Examiner, TimedInputs
+from cairn.judge.executors import DeviceExecutor
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Oracle, Runner
-from cairn.judge.timing import Timing, TimingPlan, measure
+from cairn.judge.timing import ClockDisagreement, Timing, TimingPlan, measure
 from cairn.judge.verdict import Ruling, geometric_mean, ruling_of_failure
 from cairn.problem import Problem
 from cairn.worker_process import WorkerFailure
@@ -28,33 +33,63 @@ class _WrongAnswer(Exception):
 
 
 class MeasuredCost:
-    """The stages that follow correctness when the target is a device."""
+    """The stages that follow correctness when the target is a device.
+
+    `calibration`: what identical code showed here, once somebody has asked; decisions then respect it.
+    """
 
     def __init__(
-        self, problem: Problem, oracle: Oracle, examiner: Examiner, programs: Programs, python: Path
+        self, problem: Problem, oracle: Oracle, examiner: Examiner, programs: Programs, device: DeviceExecutor
     ) -> None:
         self._bench = problem.shapes.bench
         self._families = problem.families
+        self._path = problem.variant(problem.baseline)
         self._oracle = oracle
         self._examiner = examiner
         self._programs = programs
-        self._python = python
+        self._python = device.python
         self._platform = programs.platform
+        self._device = device.device()
+        self.calibration: Calibration | None = None
 
     def stages(self, progress: Callable[[str, str], None]) -> dict[str, Callable[[Case, Runner], Ruling | None]]:
         """Time and decide, in this order."""
         return {"time": lambda case, runner: self._time(case, runner, progress), "decide": self._decide}
 
     def environment(self) -> dict[str, Any]:
-        """The platform; the device itself is in each timing's record."""
-        return {"platform": self._platform}
+        """The machine and the device: a number measured on another one is no baseline here."""
+        machine = {"host": platform.node(), "processor": _processor(), "cores": os.cpu_count()}
+        return {**self._device, **machine}
+
+    def calibrate(self, processes: int, progress: Callable[[str], None]) -> Calibration:
+        """Time the baseline against itself at every bench shape, in fresh processes; about two seconds for each.
+
+        Raises:
+            BadInput: the baseline cannot be lowered or timed.
+        """
+        programs = self._programs.lower_alone(self._examiner.baseline, self._bench)
+        if isinstance(programs, Ruling):
+            raise BadInput(f"the baseline does not lower: {programs.reason}: {programs.detail}", path=self._path)
+        plan = TimingPlan(processes=processes, decide=False)
+        timings = []
+        for index, program in enumerate(programs):
+            progress(f"shape {index + 1} of {len(self._bench)}: identical code in {processes} processes")
+            sets = [(inputs.specs, inputs.blobs) for inputs in self._draw(index)]
+            try:
+                timings.append(
+                    measure(
+                        self._python, self._platform, (program, program), sets, plan, lambda chosen, outputs: None
+                    )
+                )
+            except (WorkerFailure, ClockDisagreement) as error:
+                raise BadInput(f"the baseline cannot be timed: {error}", path=self._path) from error
+        return Calibration.from_timings(self._bench, timings)
 
     def _time(self, case: Case, runner: Runner, progress: Callable[[str, str], None]) -> Ruling | None:
         theirs = self._programs.lower_alone(case.incumbent, self._bench)
         if isinstance(theirs, Ruling):
             return Ruling("incumbent_unfit", f"`{case.incumbent.name}`: {theirs.reason}: {theirs.detail}")
-        plan = TimingPlan() if case.margin is None else TimingPlan(threshold=case.margin)
-        case.margin = plan.threshold
+        plan = self._plan(case)
         for index in range(len(self._bench)):
             progress("time", f"shape {index + 1} of {len(self._bench)}")
             mine = self._programs.lower(case.variant, runner, self._bench[index])
@@ -64,29 +99,46 @@ class MeasuredCost:
                 case.timings.append(self._measure(index, (theirs[index], mine), plan, case))
             except WorkerFailure as failure:
                 return ruling_of_failure(failure, "runtime_error")
+            except ClockDisagreement as error:
+                return Ruling("clock_disagrees", str(error))
             except _WrongAnswer as wrong:
                 return wrong.ruling
         return None
 
+    def _plan(self, case: Case) -> TimingPlan:
+        """The threshold and the error rate of this decision; both go into the receipt."""
+        wanted = TimingPlan.threshold if case.margin is None else case.margin
+        alpha = share_of(ALPHA, case.number)
+        case.margin = wanted
+        if self.calibration is not None:
+            case.margin = self.calibration.threshold(wanted, alpha)
+            case.calibration = self.calibration.record(wanted, alpha)
+        return TimingPlan.spending(alpha, case.margin)
+
     def _measure(self, index: int, programs: tuple[bytes, bytes], plan: TimingPlan, case: Case) -> Timing:
-        shape = self._bench[index]
-        drawn = [(secrets.randbits(31), secrets.choice(self._families)) for _ in range(_INPUT_SETS)]
-        case.seeds += [seed for seed, _ in drawn]
+        timed = self._draw(index)
+        case.seeds += [inputs.seed for inputs in timed]
 
         def check(chosen: int, outputs: Sequence[Wire]) -> None:
-            seed, family = drawn[chosen]
-            ruling = self._examiner.verify_timed(case, outputs, self._oracle.draw(seed, shape, family))
+            ruling = self._examiner.verify_timed(case, outputs, timed[chosen])
             if ruling is not None:
                 raise _WrongAnswer(ruling)
 
-        sets = [self._oracle.inputs(seed, shape, family) for seed, family in drawn]
-        return measure(self._python, self._platform, programs, sets, plan, check)
+        return measure(self._python, self._platform, programs, [(i.specs, i.blobs) for i in timed], plan, check)
+
+    def _draw(self, index: int) -> list[TimedInputs]:
+        """Fresh inputs of a bench shape."""
+        shape = self._bench[index]
+        drawn = [(secrets.randbits(31), secrets.choice(self._families)) for _ in range(_INPUT_SETS)]
+        return [
+            TimedInputs(seed, shape, family, *self._oracle.inputs(seed, shape, family)) for seed, family in drawn
+        ]
 
     def _decide(self, case: Case, runner: Runner) -> Ruling | None:
         """KEEP needs every shape to be settled as faster; one shape that is slower is enough to discard."""
         del runner
         alpha = case.timings[0].plan.alpha
-        case.ratio = geometric_mean([timing.candidate_us / timing.incumbent_us for timing in case.timings])
+        case.ratio = geometric_mean([timing.ratio for timing in case.timings])
         text = f"{case.ratio:.3f} of the incumbent's measured time, threshold {case.margin:.1%}"
         if any(timing.slower.reached(alpha) for timing in case.timings):
             return Ruling("slower", text)
@@ -94,3 +146,11 @@ class MeasuredCost:
             return Ruling("faster", text)
         least = max(timing.least_effect for timing in case.timings)
         return Ruling("within_margin", f"{text}; a gain below {least:.1%} would go unseen here")
+
+
+def _processor() -> str:
+    """The processor's name, where the kernel tells it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -82,7 +82,8 @@ class Oracle:
         self._problem = problem
         self._worker = WorkerProcess(python, "oracle")
         try:
-            self._ask({"op": "load", "path": str(problem.reference)}, 60)
+            loaded, _ = self._ask({"op": "load", "path": str(problem.reference)}, 60)
+            self._has_properties = bool(loaded["has_properties"])
         except CairnError:
             self.close()
             raise
@@ -106,19 +107,41 @@ class Oracle:
         """Make inputs and compute the truth."""
         reply, blobs = self._ask({"op": "draw", "seed": seed, "shape": shape, "family": family}, 300)
         count = len(reply["inputs"])
-        truth = [
-            decode(Wire(spec["dtype"], tuple(spec["shape"]), blob))
-            for spec, blob in zip(reply["truth"], blobs[count:], strict=True)
-        ]
+        truth = self._decoded(reply["truth"], blobs[count:])
+        return Draw(seed, shape, family, reply["inputs"], blobs[:count], truth)
+
+    def truth(self, specs: Specs, blobs: Sequence[bytes]) -> list[Array]:
+        """The truth for inputs that were not drawn, in float64.
+
+        Raises:
+            BadInput: the reference does not take them.
+        """
+        reply, made = self._ask({"op": "truth", "inputs": specs}, 300, blobs)
+        return self._decoded(reply["truth"], made)
+
+    def broken_properties(self, draw: Draw, outputs: Sequence[Wire]) -> list[str]:
+        """Names of the identities that the reference states and these outputs do not have."""
+        if not self._has_properties:
+            return []
+        specs = [{"dtype": output.dtype, "shape": list(output.shape)} for output in outputs]
+        header = {"op": "properties", "inputs": draw.specs, "outputs": specs}
+        reply, _ = self._ask(header, 120, [*draw.blobs, *(output.data for output in outputs)])
+        return [name for name, holds in reply["properties"].items() if not holds]
+
+    def _decoded(self, specs: Specs, blobs: Sequence[bytes]) -> list[Array]:
+        arrays = zip(specs, blobs, strict=True)
+        truth = [decode(Wire(spec["dtype"], tuple(spec["shape"]), blob)) for spec, blob in arrays]
         if len(truth) != len(self._problem.outputs):
             message = f"the reference gives {len(truth)} outputs, problem.yaml names {len(self._problem.outputs)}"
             raise BadInput(message, path=self._problem.reference, hint="list every output, in order")
         assert all(array.dtype == np.float64 for array in truth)
-        return Draw(seed, shape, family, reply["inputs"], blobs[:count], truth)
+        return truth
 
-    def _ask(self, header: dict[str, Any], timeout_s: float) -> tuple[dict[str, Any], list[bytes]]:
+    def _ask(
+        self, header: dict[str, Any], timeout_s: float, blobs: Sequence[bytes] = ()
+    ) -> tuple[dict[str, Any], list[bytes]]:
         try:
-            return self._worker.ask(header, timeout_s=timeout_s)
+            return self._worker.ask(header, blobs, timeout_s=timeout_s)
         except WorkerFailure as failure:
             if "No module named" in failure.detail and failure.reason == "exited":
                 hint = "install them: pip install 'kernel-cairn[tpu]', or set climb.python in registry.json"

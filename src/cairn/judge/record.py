@@ -1,5 +1,7 @@
 """A case as a receipt's body: plain JSON, every number with its unit in its name."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cairn.judge.case import Case
@@ -18,12 +20,15 @@ def record_of(case: Case, judge: Judge, **context: Any) -> dict[str, Any]:
         "target": judge.target.name,
         "variant": {"name": case.variant.name, "sha256": case.variant.digest, "config": case.config},
         "incumbent": {"name": case.incumbent.name, "sha256": case.incumbent.digest},
+        "purpose": case.purpose,
+        "candidate_number": case.number,
         "verdict": case.verdict.value,
         "reason": case.ruling.reason,
         "class": case.ruling.measurement_class,
         "detail": case.ruling.detail,
         "cost": _measured(case, bench) if judge.target.measured else _predicted(case, bench),
         "correctness": case.checks,
+        "sensitivity": case.probes,
         "seeds": case.seeds,
         "programs": case.programs,
         "program_facts": case.facts,
@@ -55,8 +60,29 @@ def _measured(case: Case, bench: list[Shape]) -> dict[str, Any]:
         ],
         "ratio": case.ratio,
         "margin": case.margin,
-        "rule": "every bench shape faster by an anytime-valid test on paired log-ratios, every process agreeing",
+        "calibration": case.calibration,
+        "rule": "every bench shape faster by an anytime-valid test on the processes' median log-ratios",
     }
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The number of a receipt: microseconds at the first bench shape; `kind` is `predicted` or `measured`."""
+
+    kind: str
+    us: float | None
+    incumbent_us: float | None
+    ratio: float | None
+
+
+def headline(receipt: Mapping[str, Any]) -> Headline:
+    """The headline of any receipt; None for what was never obtained."""
+    cost = receipt["cost"]
+    if cost["kind"] == "measured":
+        first = cost["timings"][0] if cost["timings"] else {}
+        return Headline("measured", first.get("candidate_us"), first.get("incumbent_us"), cost["ratio"])
+    mine, theirs = (rows[0]["predicted_us"] if rows else None for rows in (cost["shapes"], cost["incumbent"]))
+    return Headline("predicted", mine, theirs, cost["ratio"])
 
 
 def _cost(shape: Shape, price: Price, floors: dict[str, Any] | None) -> dict[str, Any]:

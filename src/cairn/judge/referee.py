@@ -17,6 +17,7 @@ from typing import Any
 
 from cairn import __version__
 from cairn.judge.audit import audit, summary
+from cairn.judge.calibration import PROCESSES, Calibration
 from cairn.judge.case import Case
 from cairn.judge.examiner import Examiner
 from cairn.judge.executors import DeviceExecutor, ReplayExecutor
@@ -26,6 +27,7 @@ from cairn.judge.pricing import Pricer, program_hash
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, VariantSource
 from cairn.judge.replay import Unreplayable
+from cairn.judge.selftest import SelfTest
 from cairn.judge.verdict import Ruling, Verdict, ruling_of_failure
 from cairn.lab.service import CompileService
 from cairn.problem import Problem
@@ -75,6 +77,7 @@ class Judge:
             self._examiner = Examiner(
                 self.problem, oracle, self._programs, self._executor, trust_interpreter=self._trust_interpreter
             )
+            self.self_test = SelfTest(self.problem, oracle, self._programs, self._executor)
             self._isolation = probe_isolation(self._python)
             self._cost = self._measured(oracle) if self.target.measured else self._predicted(oracle, stack)
             self._stack = stack.pop_all()  # nothing failed: keep all of them open
@@ -96,7 +99,8 @@ class Judge:
         return PredictedCost(self.problem, self.target.chip, oracle, self._programs, pricer)
 
     def _measured(self, oracle: Oracle) -> MeasuredCost:
-        return MeasuredCost(self.problem, oracle, self._examiner, self._programs, self._python)
+        assert isinstance(self._executor, DeviceExecutor)
+        return MeasuredCost(self.problem, oracle, self._examiner, self._programs, self._executor)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -111,6 +115,7 @@ class Judge:
         *,
         known: Ruling | None = None,
         anchor: bool = False,
+        number: int | None = None,
     ) -> Case:
         """Judge one variant against an incumbent (the problem's baseline when none is given).
 
@@ -118,12 +123,43 @@ class Judge:
             margin: relative gain in predicted cost that counts; None takes the uncertainty of the predictions.
             known: a ruling that the caller has come to already (a frozen file was edited); nothing is run then.
             anchor: price a fixed point; it may lower to the incumbent's own program.
+            number: how many-eth candidate of its climb this is; the error rate of a climb is shared out by it.
 
         Raises:
             BadInput: the problem itself is broken (reference, baseline, tolerance).
             Missing: the worker's interpreter lacks what it needs.
         """
-        case = Case(variant, incumbent or self._examiner.baseline, margin, anchor, known)
+        purpose = "anchor" if anchor else "decision"
+        return self._judge(
+            Case(variant, incumbent or self._examiner.baseline, margin, purpose, number, known), known
+        )
+
+    def confirm(self, champion: VariantSource, original: VariantSource, margin: float | None = None) -> Case:
+        """The champion against the original baseline, with fresh seeds: only this number may be quoted."""
+        return self._judge(Case(champion, original, margin, "confirmation"), None)
+
+    def calibrate(self, processes: int = PROCESSES) -> Calibration | None:
+        """Time the baseline against itself; every later judgement uses and shows what was found.
+
+        None for a predicted target, whose cost has no noise.
+
+        Raises:
+            BadInput: the baseline cannot be timed.
+        """
+        if isinstance(self._cost, MeasuredCost):
+            self._on_stage("calibrate", "")
+            self._cost.calibration = self._cost.calibrate(
+                processes, lambda text: self._on_stage("calibrate", text)
+            )
+            return self._cost.calibration
+        return None
+
+    def use(self, calibration: Calibration | None) -> None:
+        """Take over what an earlier `calibrate` found in the same environment."""
+        if isinstance(self._cost, MeasuredCost):
+            self._cost.calibration = calibration
+
+    def _judge(self, case: Case, known: Ruling | None) -> Case:
         if known is not None:
             case.note("frozen", 0.0, known)
             return case
@@ -174,7 +210,7 @@ class Judge:
             return program
         case.programs.append(program_hash(program))
         theirs = self._programs.lower_alone(case.incumbent, [headline])
-        if theirs == [program] and not case.anchor:
+        if theirs == [program] and case.purpose != "anchor":
             return Ruling("no_op", f"program {case.programs[0][:12]}")
         return self._audit(case, program)
 

@@ -2,13 +2,14 @@
 
 Candidate and incumbent run one after the other in each pair, in random order, on inputs drawn at random from fresh
 sets; what is compared is the log of their ratio, so that a drift of the machine's speed hits both. Compilation and
-placement in memory differ between processes, so there are at least three of them and each must agree.
+placement in memory differ between processes, so each fresh process is one witness (`cairn.judge.evidence`).
 """
 
 import math
 import os
 import secrets
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,19 +29,34 @@ class TimingPlan:
 
     Args:
         threshold: relative gain that counts. alpha: error rate of one decision.
-        pairs: pairs in one process. processes: the cap on fresh processes; at least three are used.
+        pairs: pairs in one process, fewer where a call is slow. processes: the cap on fresh processes.
         sample_s: how long one timed sample lasts at least; short calls are repeated until it does.
+        process_s: about how long the pairs of one process may take in all.
+        decide: stop when the decision is settled; else gather all processes, as a calibration does.
     """
 
     threshold: float = 0.01
     alpha: float = 0.05
-    pairs: int = 40
-    processes: int = 10
-    sample_s: float = 2e-3
+    pairs: int = 400
+    processes: int = 12
+    sample_s: float = 5e-4
+    process_s: float = 1.5
     timeout_s: float = 300.0
+    decide: bool = True
+
+    @classmethod
+    def spending(cls, alpha: float, threshold: float) -> "TimingPlan":
+        """The plan of one decision at level `alpha`: a smaller one needs more processes, and room for dissent."""
+        return cls(threshold=threshold, alpha=alpha, processes=2 * evidence.fewest(alpha) + 2)
+
+
+class ClockDisagreement(Exception):
+    """What the timer says its samples took is not what the judge's own clock saw."""
 
 
 _LEAST_PROCESSES = 3
+_LEAST_PAIRS = 5
+_LEAST_SHARE = 0.5  # the timer does nothing between samples
 # where a driver is and which device to use: the only words of the caller's environment that a timer hears
 _DRIVER_VARIABLES = ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "TPU_VISIBLE_CHIPS")
 
@@ -53,6 +69,7 @@ class Timing:
     samples: list[list[tuple[float, float]]] = field(default_factory=list)
     repeats: list[int] = field(default_factory=list)
     device: dict[str, Any] = field(default_factory=dict)
+    timed_share: list[float] = field(default_factory=list)  # of the judge's own wall clock, by process
 
     @property
     def ratios(self) -> list[list[float]]:
@@ -68,6 +85,11 @@ class Timing:
         return evidence.slower(self.ratios, self.plan.threshold)
 
     @property
+    def ratio(self) -> float:
+        """The median over processes of the median ratio candidate / incumbent."""
+        return math.exp(statistics.median(statistics.median(process) for process in self.ratios))
+
+    @property
     def incumbent_us(self) -> float:
         return 1e6 * statistics.median(theirs for process in self.samples for theirs, _ in process)
 
@@ -79,24 +101,34 @@ class Timing:
     def least_effect(self) -> float:
         """The relative gain that a full run of this plan would detect four times out of five."""
         plan = self.plan
-        return evidence.least_effect(self.ratios, plan.threshold, plan.alpha, plan.pairs * plan.processes)
+        return evidence.least_effect(self.spread, plan.threshold, plan.alpha, plan.processes)
+
+    @property
+    def spread(self) -> float:
+        """How far the median log-ratios of processes scatter."""
+        return evidence.spread_of(self.ratios)
 
     def record(self) -> dict[str, Any]:
-        ratio, low, high = evidence.interval(self.ratios)
+        _, low, high = evidence.interval(self.ratios)
         return {
             "plan": vars(self.plan),
             "device": self.device,
             "incumbent_us": self.incumbent_us,
             "candidate_us": self.candidate_us,
-            "ratio": ratio,
+            "ratio": self.ratio,
             "ratio_low": low,
             "ratio_high": high,
+            "process_ratios": [math.exp(statistics.median(process)) for process in self.ratios],
             "wealth_faster": self.faster.wealth,
             "wealth_slower": self.slower.wealth,
-            "processes_agree": self.faster.agree or self.slower.agree,
+            "wealth_needed": 1 / self.plan.alpha,
+            "process_spread": self.spread,
             "least_detectable_effect": self.least_effect,
             "repeats": self.repeats,
-            "samples_s": [[list(pair) for pair in process] for process in self.samples],
+            "timed_share": self.timed_share,
+            "samples_s": [
+                [[round(seconds, 9) for seconds in pair] for pair in process] for process in self.samples
+            ],
         }
 
 
@@ -117,12 +149,13 @@ def measure(
 
     Raises:
         WorkerFailure: a program failed or did not end in time.
+        ClockDisagreement: the timer's sum of samples does not fit the judge's clock.
     """
     timing = Timing(plan)
     while len(timing.samples) < plan.processes:
         with WorkerProcess(python, "timer", environment=timer_environment(platform)) as timer:
             _measure_once(timer, timing, programs, inputs, check)
-        if len(timing.samples) >= _LEAST_PROCESSES and is_settled(timing):
+        if plan.decide and len(timing.samples) >= _LEAST_PROCESSES and is_settled(timing):
             break
     return timing
 
@@ -147,17 +180,32 @@ def _measure_once(
     timer.ask({"op": "load"}, programs, timeout_s=plan.timeout_s)
     for specs, blobs in inputs:
         timer.ask({"op": "inputs", "inputs": specs}, blobs, timeout_s=plan.timeout_s)
-    warm = timer.ask({"op": "warm", "repeats": 1}, timeout_s=plan.timeout_s)[0]["seconds"]
+    header = {"op": "warm", "repeats": 1, "first": secrets.randbelow(2)}
+    warm = timer.ask(header, timeout_s=plan.timeout_s)[0]["seconds"]
     repeats = max(1, math.ceil(plan.sample_s / max(min(warm), 1e-9)))
-    order = [[secrets.randbelow(2), secrets.randbelow(len(inputs))] for _ in range(plan.pairs)]
+    pairs = int(plan.process_s / max(repeats * sum(warm), 1e-9))
+    order = [
+        [secrets.randbelow(2), secrets.randbelow(len(inputs))]
+        for _ in range(max(_LEAST_PAIRS, min(pairs, plan.pairs)))
+    ]
+    started = time.monotonic()
     header = {"op": "pairs", "order": order, "repeats": repeats}
     seconds = timer.ask(header, timeout_s=plan.timeout_s)[0]["seconds"]
+    timing.timed_share.append(_share(sum(map(sum, seconds)) * repeats, time.monotonic() - started))
     # which of the timed outputs is looked at is drawn after the clock has stopped
     index = secrets.choice(order)[1]
     reply, blobs = timer.ask({"op": "outputs", "program": 1, "set": index}, timeout_s=plan.timeout_s)
     check(index, [Wire(s["dtype"], tuple(s["shape"]), b) for s, b in zip(reply["outputs"], blobs, strict=True)])
     timing.samples.append([(float(theirs), float(mine)) for theirs, mine in seconds])
     timing.repeats.append(repeats)
+
+
+def _share(timed_s: float, wall_s: float) -> float:
+    """The part of the judge's wall clock that the samples account for: most of it, and never more than all."""
+    share = timed_s / wall_s
+    if not _LEAST_SHARE <= share <= 1:
+        raise ClockDisagreement(f"samples of {timed_s:.3f} s in {wall_s:.3f} s of the judge's clock")
+    return round(share, 4)
 
 
 def timer_environment(platform: str) -> dict[str, str]:

@@ -25,6 +25,17 @@ REASONS: dict[str, tuple[Verdict, str, str]] = {
     "no_op": (Verdict.DISCARD, "OK", "lowers to the same program as the incumbent"),
     "wrong_output": (Verdict.DISCARD, "WRONG_OUTPUT", "an output is further from the truth than allowed"),
     "wrong_shape": (Verdict.DISCARD, "WRONG_OUTPUT", "number, shape or type of the outputs differ"),
+    "insensitive": (
+        Verdict.DISCARD,
+        "WRONG_OUTPUT",
+        "an output does not follow a change of an input as the truth does",
+    ),
+    "broken_property": (Verdict.DISCARD, "WRONG_OUTPUT", "an identity that the reference states does not hold"),
+    "low_precision": (
+        Verdict.DISCARD,
+        "WRONG_OUTPUT",
+        "a product of matrices is less precise than the problem declares",
+    ),
     "non_finite": (Verdict.DISCARD, "NON_FINITE", "an output has a NaN or an infinity"),
     "within_margin": (Verdict.INCONCLUSIVE, "OK", "the difference is inside the margin"),
     "prediction_refused": (Verdict.INCONCLUSIVE, "OK", "the cost model cannot price this program"),
@@ -36,6 +47,7 @@ REASONS: dict[str, tuple[Verdict, str, str]] = {
     "unexpected_call": (Verdict.INVALID, "CHEAT", "the program calls something that is no kernel"),
     "donated_input": (Verdict.INVALID, "CHEAT", "the program overwrites its inputs"),
     "constant_output": (Verdict.INVALID, "CHEAT", "an output depends on no input"),
+    "clock_disagrees": (Verdict.INVALID, "UNTRUSTED", "the timer's samples do not fit the judge's own clock"),
     "below_floor": (Verdict.INVALID, "UNTRUSTED", "faster than physics allows"),
     "import_error": (Verdict.CRASH, "TRACE_ERROR", "the file cannot be imported or lacks Config or run"),
     "trace_error": (Verdict.CRASH, "TRACE_ERROR", "tracing or lowering raised"),
@@ -104,7 +116,7 @@ def rule_on_cost(
     A prediction has no noise but an error: `margin` is the relative difference below which it proves nothing.
     """
     ratio = geometric_mean([mine / theirs for mine, theirs in zip(candidate_us, incumbent_us, strict=True)])
-    text = f"{ratio:.3f} of the incumbent's predicted cost, margin {margin:.0%}"
+    text = f"{ratio:.3f} of the incumbent's predicted cost, margin {100 * margin:.3g} %"
     if ratio < 1 - margin:
         return Ruling("faster", text), ratio
     return Ruling("slower" if ratio > 1 + margin else "within_margin", text), ratio

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arrays import pack  # type: ignore[import-not-found]
+from arrays import pack, unpack  # type: ignore[import-not-found]
 
 Reply = tuple[dict[str, Any], list[bytes]]
 _state: dict[str, Any] = {}
 
 
 def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    """Answer `load`, `specs`, `cost`, `inputs` or `draw`."""
-    del blobs
+    """Answer `load`, `specs`, `cost`, `inputs`, `draw`, `truth` or `properties`."""
+    if header["op"] == "truth":
+        return _truth_of(unpack(header["inputs"], blobs))
+    if header["op"] == "properties":
+        return _properties(header, blobs)
     answers = {"load": _load, "specs": _specs, "cost": _cost, "inputs": _inputs, "draw": _draw}
     return answers[header["op"]](header)
 
@@ -34,7 +37,7 @@ def _load(header: dict[str, Any]) -> Reply:
     if missing:
         raise AttributeError(f"{path.name} lacks {', '.join(missing)}")
     _state["module"] = module
-    return {"has_properties": hasattr(module, "properties")}, []
+    return {"has_properties": callable(getattr(module, "properties", None))}, []
 
 
 def _cost(header: dict[str, Any]) -> Reply:
@@ -74,13 +77,30 @@ def _draw(header: dict[str, Any]) -> Reply:
     """Inputs for a seed, shape and family, and what a kernel must answer to them, in float64."""
     module = _state["module"]
     inputs = module.make_inputs(header["seed"], dict(header["shape"]), family=header["family"])
-    truth = module.reference(*inputs)
+    input_specs, input_blobs = pack(inputs)
+    reply, truth_blobs = _truth_of(inputs)
+    return {"inputs": input_specs, **reply}, [*input_blobs, *truth_blobs]
+
+
+def _truth_of(inputs: Sequence[Any]) -> Reply:
+    """What a kernel must answer to these inputs, in float64."""
+    truth = _state["module"].reference(*inputs)
     truth = truth if isinstance(truth, tuple) else (truth,)
     for index, array in enumerate(truth):
         if np.asarray(array).dtype != np.float64:
             raise TypeError(f"output {index} of the reference is {np.asarray(array).dtype}, not float64")
         if not np.isfinite(array).all():
             raise FloatingPointError(f"output {index} of the reference is not finite")
-    input_specs, input_blobs = pack(inputs)
-    truth_specs, truth_blobs = pack(truth)
-    return {"inputs": input_specs, "truth": truth_specs}, [*input_blobs, *truth_blobs]
+    specs, blobs = pack(truth)
+    return {"truth": specs}, blobs
+
+
+def _properties(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    """Which identities between inputs and outputs hold; none for a reference that states none."""
+    stated = getattr(_state["module"], "properties", None)
+    if stated is None:
+        return {"properties": {}}, []
+    arrays = unpack([*header["inputs"], *header["outputs"]], blobs)
+    count = len(header["inputs"])
+    found = stated(tuple(arrays[:count]), tuple(arrays[count:]))
+    return {"properties": {str(name): bool(holds) for name, holds in found.items()}}, []

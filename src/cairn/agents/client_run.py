@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -74,7 +75,7 @@ def run_client(task: EditTask, invocation: Invocation) -> EditOutcome:
     absent = [path for name in invocation.mount_points if not (path := task.workdir / name).exists()]
     try:
         outcome = run_bounded(
-            [binary, *invocation.arguments],
+            task.fence([binary, *invocation.arguments]),
             cwd=task.workdir,
             environment=invocation.environment,
             streams=Streams(events, stderr, task.prompt),
@@ -123,7 +124,7 @@ def _result(outcome: Outcome, report: Report, stderr: str, *, changed: bool) -> 
 
 def _failure(outcome: Outcome, report: Report, stderr: str) -> tuple[str, str] | None:
     """Class and text when the run failed, else None."""
-    if reason := ENDED_BY.get(outcome.ended_by):
+    if reason := class_of_end(outcome):
         said = report.last_error or (stderr.strip() if reason == "idle" else "")
         if reason == "idle" and (cause := classify_failure(said)) in _TELLING:
             reason = cause  # it was retrying in silence
@@ -136,6 +137,16 @@ def _failure(outcome: Outcome, report: Report, stderr: str) -> tuple[str, str] |
     if not report.completed:
         return "agent_error", "the program ended well, but reported no completed turn: is it the right client?"
     return None
+
+
+def class_of_end(outcome: Outcome) -> str | None:
+    """The class of a failure when a limit or a signal ended the program, else None.
+
+    It does not kill or terminate itself: somebody else did, or a machine without memory.
+    """
+    if outcome.ended_by == "signal" and -outcome.returncode in (signal.SIGKILL, signal.SIGTERM):
+        return "infra"
+    return ENDED_BY.get(outcome.ended_by)
 
 
 def how_it_ended(outcome: Outcome) -> str:

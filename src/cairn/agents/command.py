@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.agents.claim import last_object, one_line, read_claim
-from cairn.agents.client_run import ENDED_BY, file_states, how_it_ended, start_failure
+from cairn.agents.client_run import class_of_end, file_states, how_it_ended, start_failure
 from cairn.agents.failures import classify_failure, reset_time
 from cairn.agents.protocol import FAILURES, EditOutcome, EditTask, Usage
 from cairn.agents.report import child, count, dollars
@@ -71,7 +71,7 @@ class CommandAgent:
         try:
             files.prepare(task)
             outcome = run_bounded(
-                [_SHELL, "-c", self.command],
+                task.fence([_SHELL, "-c", self.command]),
                 cwd=task.workdir,
                 environment=self._environment(task, files),
                 streams=Streams(files.stdout, files.stderr, task.prompt),
@@ -100,6 +100,7 @@ class CommandAgent:
         return {
             **parent,
             **self.environment,
+            "GIT_CEILING_DIRECTORIES": str(task.workdir.resolve().parent),
             "CAIRN_TASK": str(files.task),
             "CAIRN_PROMPT": str(files.prompt),
             "CAIRN_RESULT": str(files.result),
@@ -153,7 +154,7 @@ class _Files:
 
 def _result(outcome: Outcome, account: dict[str, Any], files: _Files, *, changed: bool) -> EditOutcome:
     claim = vars(read_claim(json.dumps(account) if isinstance(account.get("hypothesis"), str) else ""))
-    if reason := ENDED_BY.get(outcome.ended_by):
+    if reason := class_of_end(outcome):
         return EditOutcome("failed", reason=reason, detail=how_it_ended(outcome), **claim)
     named = account.get("failure")
     failed = named if isinstance(named, str) and named in FAILURES else None

@@ -64,6 +64,7 @@ class EditTask:
         history: earlier attempts, oldest first.
         limits: wall clock, idle and output limits of this one edit.
         cancelled: asked a few times a second, from the thread that edits; true ends the edit at once.
+        fence: gives the command line that runs a program behind a fence round the user's project (`cairn.fence`).
     """
 
     attempt: str
@@ -75,6 +76,7 @@ class EditTask:
     history: Sequence[Trial]
     limits: Limits
     cancelled: Callable[[], bool] = lambda: False
+    fence: Callable[[Sequence[str]], list[str]] = list
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ COMMANDS = {
     "doctor": "Say what works on this machine, and how to get the rest.",
     "init": "Adopt a project: registry, AGENT.md, merge driver; with undo.",
     "judge": "Judge one variant: correctness, compilation, predicted cost, physics.",
+    "lab": "Compile, predict, explain and sweep kernels for TPUs that are not here.",
     "learnings": "Read and extend AGENT.md, the numbered learnings.",
+    "problem": "Make a problem from your own function; say whether it is fit to climb.",
     "round": "Digest a batch round, keep its lineages, record what it taught.",
     "retro": "Gather what a retrospective needs.",
 }

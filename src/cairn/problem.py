@@ -20,6 +20,11 @@ Shape = dict[str, int]
 # rms(error) / rms(truth) below which nobody is asked to go: one unit in the last place of the output's type
 _DEFAULT_FLOOR = {"bfloat16": 4.0e-3, "float16": 5.0e-4, "float32": 1.0e-5}
 OUTPUT_TYPES = ("bfloat16", "float16", "float32", "int8", "int16", "int32", "uint8", "uint16", "uint32", "bool")
+# what may enter a product of matrices; float32_3x are three bfloat16 passes, jax's HIGH
+DOT_TYPES = (
+    *("float64", "float32", "float32_3x", "tensorfloat32", "bfloat16", "float16", "float8_e4m3fn", "float8_e5m2"),
+    *("int32", "int16", "int8", "int4", "uint32", "uint16", "uint8", "uint4"),
+)
 _IGNORED_PARTS = {"__pycache__", ".ipynb_checkpoints"}
 
 
@@ -60,6 +65,7 @@ class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     editable: tuple[str, ...] = ("variants/*.py",)
     families: tuple[str, ...] = ("normal",)
     precision: str = ""
+    dots: tuple[str, ...] = ()
     tolerance: Tolerance = Tolerance()
     tunables: dict[str, Tunables] = {}
     targets: list[str] = []
@@ -67,7 +73,7 @@ class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Problem:
-    """One checked `problem.yaml`; `folder` is where it stands."""
+    """One checked `problem.yaml`; `folder` is where it stands, `dots` what may enter a product (empty: anything)."""
 
     folder: Path
     name: str
@@ -80,6 +86,7 @@ class Problem:
     shapes: Shapes
     families: tuple[str, ...]
     precision: str
+    dots: tuple[str, ...]
     tolerance: Tolerance
     tunables: Mapping[str, Tunables]
     targets: tuple[str, ...]
@@ -156,6 +163,7 @@ def load_problem(path: Path) -> Problem:
         shapes=keys.shapes,
         families=keys.families,
         precision=keys.precision,
+        dots=keys.dots,
         tolerance=keys.tolerance,
         tunables=keys.tunables,
         targets=tuple(keys.targets),
@@ -165,6 +173,9 @@ def load_problem(path: Path) -> Problem:
 def _check(source: Source, keys: _Keys, folder: Path) -> None:
     if keys.schema != 1:
         raise source.error(f"schema {keys.schema} is not known", "schema", hint="this version reads schema 1")
+    if keys.name != folder.resolve().name:
+        hint = f"write `name: {folder.resolve().name}`, or rename the folder"
+        raise source.error(f"`{keys.name}` stands in a folder called `{folder.resolve().name}`", "name", hint=hint)
     reference = (folder / keys.reference).resolve()
     if not reference.is_relative_to(folder.resolve()):
         raise source.error(f"`{keys.reference}` leaves the problem's folder", "reference")
@@ -190,6 +201,9 @@ def _check_lists(source: Source, keys: _Keys) -> None:
     for name, dtype in keys.outputs.items():
         if dtype not in OUTPUT_TYPES:
             raise source.error(f"`{dtype}` cannot be compared", "outputs", name, hint=", ".join(OUTPUT_TYPES))
+    for dtype in keys.dots:
+        if dtype not in DOT_TYPES:
+            raise source.error(f"`{dtype}` is no type of a product", "dots", hint=", ".join(DOT_TYPES))
     for key, values in (("outputs", keys.outputs), ("families", keys.families), ("editable", keys.editable)):
         if not values:
             raise source.error("must not be empty", key)

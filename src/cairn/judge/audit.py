@@ -1,17 +1,37 @@
-"""The audit of a lowered program: what stands in it that has no place in a kernel."""
+"""The audit of a lowered program: what stands in it that has no place in a kernel, or less precision than declared."""
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from cairn.judge.replay import ProgramFacts
 from cairn.judge.verdict import Ruling
 
+_TYPES = {
+    "f64": "float64",
+    "f32": "float32",
+    "bf16": "bfloat16",
+    "f16": "float16",
+    "f8E4M3FN": "float8_e4m3fn",
+    "f8E5M2": "float8_e5m2",
+    **{f"{sign}i{bits}": f"{name}int{bits}" for sign, name in (("", ""), ("u", "u")) for bits in (4, 8, 16, 32)},
+}
+# what jax's precisions make of float32 operands outside of kernels, by platform
+_FLOAT32 = {
+    "tpu": {"DEFAULT": "bfloat16", "HIGH": "float32_3x", "HIGHEST": "float32"},
+    "cuda": {"DEFAULT": "tensorfloat32", "HIGH": "tensorfloat32", "HIGHEST": "float32"},
+    "cpu": {"DEFAULT": "float32", "HIGH": "float32", "HIGHEST": "float32"},
+}
 
-def audit(facts: ProgramFacts) -> Ruling | None:
-    """None when nothing is wrong with a program for TPU.
+
+def audit(facts: ProgramFacts, dots: Sequence[str], platform: str) -> Ruling | None:
+    """None when nothing is wrong with a program.
 
     Callbacks into Python, calls of something that is no kernel, outputs that depend on no input, and inputs that are
-    overwritten make it INVALID. Constants, unused inputs and the precision of products are facts for a reader, not
-    faults: fresh seeds and the comparison with the truth deal with those.
+    overwritten make it INVALID. Products of types that the problem does not list in `dots` make it DISCARD; an empty
+    list allows all. Constants and unused inputs are facts for a reader, not faults: fresh seeds, probes and the
+    comparison with the truth deal with those.
     """
     if facts.host_callbacks:
         return Ruling("host_callback", ", ".join(facts.host_callbacks))
@@ -21,7 +41,31 @@ def audit(facts: ProgramFacts) -> Ruling | None:
         return Ruling("donated_input", f"inputs {list(facts.donated_inputs)}")
     if facts.constant_outputs:
         return Ruling("constant_output", f"outputs {list(facts.constant_outputs)}")
+    undeclared = sorted(set(products(facts, platform)) - set(dots)) if dots else []
+    if undeclared:
+        return Ruling("low_precision", f"products of {', '.join(undeclared)}; declared: {', '.join(dots)}")
     return None
+
+
+def products(facts: ProgramFacts, platform: str) -> Counter[str]:
+    """What enters the program's products of matrices, as names of `cairn.problem.DOT_TYPES`, and how often.
+
+    An operand that is rounded on the way in counts as what it is rounded to.
+    """
+    found: Counter[str] = Counter()
+    for text, count in facts.dots.items():
+        *sides, precision = text.removeprefix("convolution ").replace(" x ", " ").split()
+        found.update({_named(side, _FLOAT32[platform][precision]): count for side in sides})
+    for kernel in facts.kernels:
+        for matmul in kernel.matmuls:
+            whole = "bfloat16" if matmul.precision == "bf16" else "float32"
+            elements = [re.split(r"[x<>,]", side.rstrip(">"))[-1] for side in (matmul.lhs, matmul.rhs)]
+            found.update({_named(element, whole): matmul.count for element in elements})
+    return found
+
+
+def _named(element: str, float32: str) -> str:
+    return float32 if element == "f32" else _TYPES.get(element, element)
 
 
 def summary(facts: ProgramFacts) -> dict[str, Any]:

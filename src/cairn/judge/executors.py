@@ -4,6 +4,7 @@ What is compiled, priced and timed is a program; so a program is what is checked
 and is gone: it cannot be honest for the examiner and different for the compiler.
 """
 
+import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from cairn.errors import Missing
+from cairn.judge.audit import audit
 from cairn.judge.correctness import Wire
 from cairn.judge.protocol import JudgeLimits, Specs
 from cairn.judge.replay import Replayer, ReplayFault, Sample, Unreplayable
@@ -75,13 +77,19 @@ class ReplayExecutor:
 
 
 class DeviceExecutor:
-    """Programs for a device of this machine, run there as they are timed."""
+    """Programs for a device of this machine, run there as they are timed.
+
+    The process that runs them is not locked in, and a custom call in a program can name any address as a function.
+    So nothing is run before a process that is locked in has read it and found no call but jax's own.
+    """
 
     def __init__(self, python: Path, platform: str, limits: JudgeLimits) -> None:
         self.name = platform
+        self.replayer = Replayer(python, limits)
         self._python = python
         self._limits = limits
         self._worker: WorkerProcess | None = None
+        self._vetted: dict[str, Ruling | None] = {}
 
     @property
     def python(self) -> Path:
@@ -102,17 +110,30 @@ class DeviceExecutor:
 
     def _ready(self) -> WorkerProcess:
         if self._worker is None or not self._worker.alive:
-            self.close()
+            self._stop()
             self._worker = WorkerProcess(self._python, "timer", environment=timer_environment(self.name))
         return self._worker
 
     def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
+        refused = self._refused(program)
+        if refused is not None:
+            return refused
         header = {"op": "run", "inputs": inputs}
         try:
             reply, outputs = self._ready().ask(header, [program, *blobs], timeout_s=self._limits.call_s)
         except WorkerFailure as failure:
             return ruling_of_failure(failure, "runtime_error")
         return [Wire(s["dtype"], tuple(s["shape"]), b) for s, b in zip(reply["outputs"], outputs, strict=True)]
+
+    def _refused(self, program: bytes) -> Ruling | None:
+        """Why a program must not be run here, if it must not."""
+        digest = hashlib.sha256(program).hexdigest()
+        if digest not in self._vetted:
+            try:
+                self._vetted[digest] = audit(self.replayer.inspect(program, self.name), (), self.name)
+            except (Unreplayable, WorkerFailure) as error:
+                self._vetted[digest] = Ruling("unreplayable", f"the program cannot be read: {error}"[:600])
+        return self._vetted[digest]
 
     def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> Sample | Ruling:
         """A device runs all of it."""
@@ -122,6 +143,10 @@ class DeviceExecutor:
         return Sample(outputs, [np.ones(output.shape, np.bool_) for output in outputs])
 
     def close(self) -> None:
+        self.replayer.close()
+        self._stop()
+
+    def _stop(self) -> None:
         if self._worker is not None:
             self._worker.close()
             self._worker = None

@@ -203,7 +203,7 @@ class Judge:
         return None
 
     def _live(self, case: Case, runner: Runner) -> Ruling | None:
-        """Lower the headline shape: a variant that gives the incumbent's program changes nothing."""
+        """Lower the bench shapes: one that gives the incumbent's program changes nothing; then look into them."""
         headline = self.problem.shapes.bench[0]
         program = self._programs.lower(case.variant, runner, headline)
         if isinstance(program, Ruling):
@@ -212,20 +212,27 @@ class Judge:
         theirs = self._programs.lower_alone(case.incumbent, [headline])
         if theirs == [program] and case.purpose != "anchor":
             return Ruling("no_op", f"program {case.programs[0][:12]}")
-        return self._audit(case, program)
+        ruling = self._audit(case, program)
+        for shape in self.problem.shapes.bench[1:]:
+            if ruling is not None:
+                return ruling
+            program = self._programs.lower(case.variant, runner, shape)
+            ruling = program if isinstance(program, Ruling) else self._audit(case, program)
+        return ruling
 
     def _audit(self, case: Case, program: bytes) -> Ruling | None:
-        """Look into the lowered program for what no kernel has; only TPU programs can be read so far."""
-        if not isinstance(self._executor, ReplayExecutor):
-            return None
+        """Look into a lowered program for what no kernel has, and for products below the declared precision."""
+        platform = self._programs.platform
         try:
-            facts = self._executor.replayer.inspect(program)
+            facts = self._executor.replayer.inspect(program, platform)
         except (Unreplayable, WorkerFailure) as error:
-            # the examiner goes on as far as the interpreter can carry it
-            case.doubt = Ruling("unreplayable", str(error)[:600])
+            doubt = Ruling("unreplayable", str(error)[:600])
+            if self.target.measured:
+                return doubt  # what cannot be read is not run outside of a locked-in process
+            case.doubt = doubt  # the examiner goes on as far as the interpreter can carry it
             return None
-        case.facts = summary(facts)
-        return audit(facts)
+        case.facts = case.facts or summary(facts)
+        return audit(facts, self.problem.dots, platform)
 
     def _correct(self, case: Case, runner: Runner) -> Ruling | None:
         return self._examiner.examine(case, runner, lambda text: self._on_stage("correct", text))

@@ -191,14 +191,14 @@ class Replayer:
         ]
         return Sample(outputs, masks)
 
-    def inspect(self, program: bytes) -> ProgramFacts:
-        """What stands in a serialised program; nothing of it is run.
+    def inspect(self, program: bytes, platform: str = "tpu") -> ProgramFacts:
+        """What stands in a serialised program for a platform; nothing of it is run.
 
         Raises:
-            Unreplayable: it has not the form of a program for one TPU.
+            Unreplayable: it has not the form of a program for one device of that platform.
             WorkerFailure: no answer.
         """
-        return _facts(self._ask({"op": "inspect"}, [program])[0]["facts"])
+        return _facts(self._ask({"op": "inspect", "platform": platform}, [program])[0]["facts"])
 
     def _ask(
         self, header: dict[str, Any], blobs: Sequence[bytes], timeout_s: float | None = None

@@ -44,8 +44,7 @@ def _run(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
 def _inspect(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     from stablehlo_facts import facts_of  # type: ignore[import-not-found]
 
-    del header
-    return {"facts": facts_of(blobs[0])}, []
+    return {"facts": facts_of(blobs[0], header["platform"])}, []
 
 
 def _program(text: bytes) -> ReplayProgram:

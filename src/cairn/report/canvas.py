@@ -91,6 +91,7 @@ def png(size: Size, paint: Paint, *, dark: bool = False, dots_per_inch: int = 16
 def _settings(size: Size, salt: str) -> dict[str, Any]:
     ink, muted, grid = (colour(role) for role in ("ink", "muted", "grid"))
     return {
+        "text.parse_math": False,
         "svg.fonttype": "none",
         "svg.hashsalt": salt,
         "font.family": [_FONT],

@@ -9,7 +9,7 @@ from typing import Any
 from cairn.report import words
 from cairn.report.canvas import Paint, Size, colour, png, svg
 from cairn.report.rows import Attempt, Kind, Run
-from cairn.report.summary import champion_line
+from cairn.report.summary import champion_line, gain_line
 
 WIDE, NARROW = Size(10.4, 4.3), Size(4.3, 4.6, 8.0)
 _MARKERS = {"KEEP": "^", "DISCARD": "o", "INCONCLUSIVE": "D", "INVALID": "X", "CRASH": "P", "": "."}
@@ -24,9 +24,12 @@ _LOG_FROM = 4.0
 Point = tuple[int, Attempt]
 
 
-def climb_svg(run: Run, name: str = "climb", size: Size = WIDE, *, standalone: bool = False) -> str:
-    """The picture as SVG; its marks carry `attempt-0-ID`, the id by which the page knows an attempt."""
-    return svg(name, described(run), _tall(size, run), _paint(run, size), standalone=standalone)
+def climb_svg(
+    run: Run, name: str = "climb", size: Size = WIDE, *, number: int = 0, standalone: bool = False
+) -> str:
+    """The picture as SVG. Its marks carry `attempt-NUMBER-ID`: which run of the page, and which attempt."""
+    text = svg(name, described(run), _tall(size, run), _paint(run, size), standalone=standalone)
+    return text.replace('data-attempt="', f'data-attempt="attempt-{number}-')
 
 
 def climb_png(run: Run, *, dark: bool = False) -> bytes:
@@ -83,8 +86,8 @@ def _panel(axes: Any, run: Run, kind: Kind, size: Size) -> None:
         axes.axhline(
             value, color=colour(role), linewidth=1.1, linestyle=style, label=f"{label} {words.microseconds(value)}"
         )
-    if kind == run.kind and not gains:
-        _champion(axes, run)
+    if kind == run.kind:
+        _champion(axes, run, gain_line(run) if gains else champion_line(run))
     _dots(axes, mine, many=len(mine) > 150)
     _without_cost(axes, [(at, each) for at, each in points if value_of(each) is None and each.verdict])
     _axes(axes, run, kind, drawn, gains=gains)
@@ -107,8 +110,7 @@ def _levels(run: Run, kind: Kind) -> list[tuple[str, float, str, Any]]:
     return rows
 
 
-def _champion(axes: Any, run: Run) -> None:
-    line = champion_line(run)
+def _champion(axes: Any, run: Run, line: Sequence[tuple[int, float]]) -> None:
     if line:
         places = [at for at, _ in line] + [max(len(run.attempts), 1)]
         costs = [us for _, us in line] + [line[-1][1]]
@@ -131,7 +133,7 @@ def _dots(axes: Any, points: Sequence[Point], *, many: bool) -> None:
         size = 14 if many else 44
         label = verdict.lower() or "not judged"
         dots = axes.scatter(places, costs, s=size, marker=marker, color=paint, label=label, zorder=4)
-        dots.set_urls([f"#attempt-0-{each.id}" for _, each in rows])
+        dots.set_urls([f"#{each.id}" for _, each in rows])
 
 
 def _without_cost(axes: Any, points: Sequence[Point]) -> None:
@@ -152,7 +154,7 @@ def _without_cost(axes: Any, points: Sequence[Point]) -> None:
                 clip_on=False,
                 zorder=4,
             )
-            dots.set_urls([f"#attempt-0-{each.id}" for _, each in rows])
+            dots.set_urls([f"#{each.id}" for _, each in rows])
 
 
 def _axes(axes: Any, run: Run, kind: Kind, drawn: Sequence[float], *, gains: bool) -> None:

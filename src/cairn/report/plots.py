@@ -103,6 +103,4 @@ def _rows(figure: Any, axis: str, rows: Sequence[Bar]) -> Any:
 
 
 def _short(label: str) -> str:
-    """A label that fits, without the sign that would begin a formula."""
-    label = label.replace("$", "＄")
     return label if len(label) <= _LABEL_CHARS else f"{label[: _LABEL_CHARS - 1]}…"

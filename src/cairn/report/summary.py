@@ -100,6 +100,8 @@ def claim_of(run: Run) -> Claim | None:
         if low is None and baseline and champion:
             low, high = _far_ends(baseline, champion)
         return Claim(1 / confirmed.ratio, low, high, confirmed.kind, name, confirmed.receipt, True)
+    if run.source == "rounds":
+        return _best_reported(run)
     if baseline is None or champion is None or not baseline.us or not champion.us:
         return None
     low, high = _far_ends(baseline, champion)
@@ -110,6 +112,21 @@ def _far_ends(baseline: Anchor, champion: Anchor) -> tuple[float | None, float |
     low = baseline.low_us / champion.high_us if baseline.low_us and champion.high_us else None
     high = baseline.high_us / champion.low_us if baseline.high_us and champion.low_us else None
     return low, high
+
+
+def _best_reported(run: Run) -> Claim | None:
+    """The largest gain that a round reported and nothing contradicts."""
+    gains = [each.speedup for each in run.attempts if each.speedup is not None and each.verdict != "INVALID"]
+    return Claim(max(gains), None, None, "reported", "its reference", "", False) if gains else None
+
+
+def gain_line(run: Run) -> list[tuple[int, float]]:
+    """(number of the attempt, best reported gain so far), where it rises."""
+    line: list[tuple[int, float]] = []
+    for at, each in enumerate(run.attempts, start=1):
+        if each.speedup is not None and each.verdict != "INVALID" and (not line or each.speedup > line[-1][1]):
+            line.append((at, each.speedup))
+    return line
 
 
 def champion_line(run: Run) -> list[tuple[int, float]]:

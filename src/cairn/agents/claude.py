@@ -2,12 +2,14 @@
 
 The client has no sandbox of its own here: its model runs commands with the rights of whoever started the climb.
 Run it in a container, or with a user of its own, when that matters. It gets only the tools that an edit needs, no
-MCP servers, an allow-list of variables, and its keys are kept out of the model's shell.
+MCP servers, an allow-list of variables, and its keys are not in the environment of the model's shell (a determined
+model could still find them in its parent's).
 """
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cairn.agents.claude_events import read_report
 from cairn.agents.client_run import Invocation, run_client
@@ -34,11 +36,15 @@ _CLOUDS = {
         "ANTHROPIC_VERTEX_BASE_URL",
     ),
 }
+# taken out of the model's shell; the client's own way to do that needs bubblewrap
+_SECRETS = (
+    *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "CLAUDE_CODE_OAUTH_TOKEN"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK"),
+)
 _SETTINGS = {
     "DISABLE_AUTOUPDATER": "1",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "CLAUDE_CODE_MAX_RETRIES": "2",  # the default retries for minutes; the climb waits better than the client does
-    "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB": "1",  # no keys in the model's shell
 }
 
 
@@ -70,6 +76,7 @@ class ClaudeAgent:
         clouds = [name for name in _CLOUDS if os.environ.get(name)]
         wanted = [*_VARIABLES, *clouds, *(variable for cloud in clouds for variable in _CLOUDS[cloud])]
         environment = {**_SETTINGS, **pick(os.environ, wanted, self.environment or {})}
+        environment.setdefault("CLAUDE_CODE_SHELL_PREFIX", str(_write_shell(task.log_dir.resolve())))
         invocation = Invocation(
             name=self.name,
             binary=self.binary,
@@ -91,3 +98,11 @@ class ClaudeAgent:
         arguments += ["--effort", self.effort] if self.effort is not None else []
         arguments += ["--no-session-persistence"] if self.ephemeral else []
         return [*arguments, *self.extra_arguments]
+
+
+def _write_shell(folder: Path) -> Path:
+    """A program that runs a command line without the client's keys; the client wants it to be one file."""
+    path = folder / "claude-shell"
+    path.write_text(f'#!/bin/sh\nunset {" ".join(_SECRETS)}\nexec bash -c "$1"\n', encoding="utf-8")
+    path.chmod(0o755)
+    return path

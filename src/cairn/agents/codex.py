@@ -41,7 +41,7 @@ class CodexAgent:
         binary: program name or path.
         model, reasoning_effort, profile: as in the client; None leaves its configuration alone.
         sandbox: `read-only`, `workspace-write` or `danger-full-access`. Nothing here ever widens it.
-        search: let the model search the web.
+        search: let the model search the web; off unless asked for, whatever the client's configuration says.
         ephemeral: the client keeps no session of its own; the transcript is kept here either way.
         extra_config: further `KEY=VALUE` settings; they win over the ones set here.
         environment: variables for the client on top of the allow-list.
@@ -81,7 +81,8 @@ class CodexAgent:
         return run_client(task, invocation)
 
     def _arguments(self, task: EditTask, last_message: Path) -> list[str]:
-        settings = [*_SETTINGS, *(["tools.web_search=true"] if self.search else []), *self.extra_config]
+        search = f'web_search="{"live" if self.search else "disabled"}"'
+        settings = [*_SETTINGS, search, *self.extra_config]
         if self.reasoning_effort is not None:
             settings.append(f'model_reasoning_effort="{self.reasoning_effort}"')
         arguments = ["exec", "--json", "-C", str(task.workdir.resolve()), "-s", self.sandbox]

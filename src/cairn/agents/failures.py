@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 _CLASSES = (
     ("not_found", r"^(?:/usr/bin/)?env: .*No such file or directory|command not found$|: not found$"),
     ("disk", r"no space left on device|\bENOSPC\b|disk quota exceeded|read-only file system|\bEROFS\b"),
-    ("rate_limit", r"RESOURCE_EXHAUSTED|(?:retry|try again) (?:in|after|at) |\bresets? (?:at|in|\d)"),
+    ("rate_limit", r"RESOURCE_EXHAUSTED|(?:retry|try again) (?:in|after|at) (?:\w{3} )?\d|\bresets? (?:at|in|\d)"),
     (
         "quota",
         r"insufficient_quota|check your plan and billing|exceeded your current quota|credit balance is too low|out of (?:usage )?credits|"

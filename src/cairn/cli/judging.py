@@ -1,12 +1,12 @@
 """What `cairn judge run` does between its options and its exit code."""
 
-import ast
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cairn.cli.field_values import parse_settings as parse_settings
 from cairn.cli.progress import StageLine
 from cairn.cli.tables import receipt_table
 from cairn.errors import UsageError
@@ -60,24 +60,6 @@ def choose_target(problem: Problem, name: str | None) -> Target:
     if chosen is None:
         raise UsageError("no target", hint="name one: --target tpu-v5p")
     return parse_target(chosen)
-
-
-def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """`FIELD=VALUE` pairs; values are Python literals, or text when they are none.
-
-    Raises:
-        UsageError: a pair without `=`.
-    """
-    config: dict[str, Any] = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or not name.isidentifier():
-            raise UsageError(f"`--set {setting}` is not FIELD=VALUE", hint="for example: --set chunk=128")
-        try:
-            config[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            config[name] = value
-    return config
 
 
 def keep_out_of_git(runs: Path) -> None:

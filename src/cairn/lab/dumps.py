@@ -8,6 +8,7 @@ A program that was lowered with source locations carries them on its operations,
 the texts and kept beside them, so that the bundles read the same with and without.
 """
 
+import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -23,8 +24,11 @@ LOCATION_FLAG = "--xla_mosaic_enable_llo_source_annotations=true"
 MAX_DUMP_BYTES = 96 * 1024 * 1024
 _LOCATED_GROWTH = 4  # locations may make the raw text of a file that much longer
 _FILE = re.compile(
-    r"^\d+-(?P<name>.+?)-(?P<rest>\d\d-final_bundles|\d\d-final_hlo-static-per-bundle-utilization|hlo)\.txt$"
+    r"^\d+-(?P<name>.+?)-(?:\d\d-)?"
+    r"(?P<kind>final_bundles\.txt|final_hlo-static-per-bundle-utilization\.txt|hlo\.txt|vmem_report\.html)$"
 )
+_BUNDLES, _HLO, _VMEM = "final_bundles.txt", "hlo.txt", "vmem_report.html"
+_VMEM_DATA = re.compile(r"const DATA *= *(?=\{)")
 _CUSTOM_CALL = re.compile(r"^\s*(?:ROOT )?%(?P<name>\S+) = .*custom_call_target=\"tpu_custom_call\"", re.MULTILINE)
 _NOT_KERNELS = ("<late-initialization>", "<late-finalization>")
 _LOCATION_COMMENT = re.compile(r" /\* (loc\(.*?\)) \*/")
@@ -56,6 +60,7 @@ class Dump:
         hlo: the scheduled module, or "" when none was written.
         bundles: final bundles of each instruction that has a program of its own; `TLP` is the top-level program.
         truncated: files were left out because the dump exceeded the size bound.
+        vmem: the compiler's account of vector memory by instruction, JSON; "" when it wrote none.
         utilisation: the compiler's table of unit slots used in each bundle, by the same names.
         sources: source locations by the same names, of what was lowered with them.
     """
@@ -63,35 +68,65 @@ class Dump:
     hlo: str = ""
     bundles: Mapping[str, str] = field(default_factory=dict)
     truncated: bool = False
+    vmem: str = ""
     utilisation: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, Sources] = field(default_factory=dict)
 
 
 def read(directory: Path, max_bytes: int = MAX_DUMP_BYTES) -> Dump:
     """Read the dump of the one program compiled since the directory was emptied."""
-    hlo, truncated, left_bytes = "", False, max_bytes
-    bundles: dict[str, str] = {}
-    utilisation: dict[str, str] = {}
-    sources: dict[str, Sources] = {}
+    reader = _Reader(max_bytes)
     for path in sorted(directory.iterdir()):
         match = _FILE.match(path.name)
-        if match is None or match["name"] in _NOT_KERNELS:
-            continue
-        name, kind = match["name"], match["rest"][3:] if match["rest"] != "hlo" else "hlo"
-        if path.stat().st_size > _LOCATED_GROWTH * left_bytes:
-            truncated = True
-            continue
+        if match is not None and match["name"] not in _NOT_KERNELS:
+            reader.add(path, match["name"], match["kind"])
+    return Dump(reader.hlo, reader.bundles, reader.truncated, reader.vmem, reader.utilisation, reader.sources)
+
+
+class _Reader:
+    """Collects the files of one dump until the bound is reached."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._left_bytes = max_bytes
+        self.hlo = self.vmem = ""
+        self.truncated = False
+        self.bundles: dict[str, str] = {}
+        self.utilisation: dict[str, str] = {}
+        self.sources: dict[str, Sources] = {}
+
+    def add(self, path: Path, name: str, kind: str) -> None:
+        if path.stat().st_size > _LOCATED_GROWTH * self._left_bytes:
+            self.truncated = True
+            return
         text = path.read_text(encoding="utf-8", errors="replace")
-        if kind == "final_bundles" and " /* loc(" in text:
-            text, sources[name] = split_locations(text)
-        left_bytes -= len(text)
-        if left_bytes < 0:
-            truncated = True
-        elif kind == "hlo":
-            hlo = text if name == "TLP" else hlo
+        sources = None
+        if kind == _BUNDLES and " /* loc(" in text:
+            text, sources = split_locations(text)
+        self._left_bytes -= len(text)
+        if self._left_bytes < 0:
+            self.truncated = True
+        elif kind == _HLO:
+            self.hlo = text if name == "TLP" else self.hlo
+        elif kind == _VMEM:
+            self.vmem = _vmem_data(text)
+        elif kind == _BUNDLES:
+            self.bundles[name] = text
+            if sources is not None:
+                self.sources[name] = sources
         else:
-            (bundles if kind == "final_bundles" else utilisation)[name] = text
-    return Dump(hlo, bundles, truncated, utilisation, sources)
+            self.utilisation[name] = text
+
+
+def _vmem_data(page: str) -> str:
+    """The data inside the page that shows them; "" when the page looks otherwise."""
+    start = _VMEM_DATA.search(page)
+    if start is None:
+        return ""
+    try:
+        _, end = json.JSONDecoder().raw_decode(page, start.end())
+    except ValueError:
+        return ""
+    return page[start.end() : end]
 
 
 def split_locations(text: str) -> tuple[str, Sources]:

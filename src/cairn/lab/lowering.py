@@ -16,6 +16,7 @@ from cairn.lab import failures
 from cairn.lab.cache import Cache
 from cairn.lab.failures import Failure
 from cairn.lab.installed import fingerprint
+from cairn.lab.shapes import value_node
 from cairn.lab.user_files import UserFunction
 from cairn.worker_process import WORKER_FOLDER, WorkerFailure, WorkerLimits, WorkerProcess
 
@@ -46,7 +47,8 @@ class Request:
     hook: str | None = None
 
     def as_header(self) -> dict[str, Any]:
-        return {"settings": dict(self.settings), "call": self.call, "hook": self.hook}
+        settings = {name: value_node(value) for name, value in self.settings.items()}
+        return {"settings": settings, "call": self.call, "hook": self.hook}
 
 
 class Lowerer:
@@ -100,11 +102,10 @@ class Lowerer:
         Raises:
             Missing: the interpreter is not there.
         """
-        header = {"op": "export", **request.as_header(), "locations": locations}
-        key = "" if self._cache is None else self._key(header)
-        known = None if self._cache is None else self._cache.get(key)
+        known = self.known(request, locations=locations)
         if known is not None:
             return known
+        header = self._header(request, locations)
         try:
             _, blobs = self.ask(header)
         except WorkerFailure as failure:
@@ -112,8 +113,16 @@ class Lowerer:
         if len(blobs) != 1:
             return failures.classify("crash", "the process gave no program")
         if self._cache is not None:
-            self._cache.put(key, blobs[0])
+            self._cache.put(self._key(header), blobs[0])
         return blobs[0]
+
+    def known(self, request: Request, *, locations: bool = False) -> bytes | None:
+        """The program, if the cache has it."""
+        return None if self._cache is None else self._cache.get(self._key(self._header(request, locations)))
+
+    @staticmethod
+    def _header(request: Request, locations: bool) -> dict[str, Any]:
+        return {"op": "export", **request.as_header(), "locations": locations}
 
     def ask(self, header: Mapping[str, Any], timeout_s: float | None = None) -> tuple[dict[str, Any], list[bytes]]:
         """Send a request to the loaded function's process.

@@ -65,7 +65,6 @@ def parse_call(texts: tuple[str, ...], dtype: str | None = None) -> Call:
     """
     default = None if dtype is None else dtype_of(dtype, dtype)
     call: Call = {"positional": [], "keyword": {}}
-    part: Call
     for text in texts:
         content = _file(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
         data = _json(content)
@@ -77,6 +76,16 @@ def parse_call(texts: tuple[str, ...], dtype: str | None = None) -> Call:
         call["positional"] += part["positional"]
         call["keyword"] |= part["keyword"]
     return call
+
+
+def value_node(value: Any) -> Node:
+    """A Python value as a node, tuples and lists told apart: a configuration must stay hashable."""
+    if isinstance(value, tuple | list):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {"kind": kind, "items": [value_node(item) for item in value]}
+    if isinstance(value, dict):
+        return {"kind": "dict", "items": {str(name): value_node(item) for name, item in value.items()}}
+    return {"kind": "value", "value": value}
 
 
 def _ungrouped(call: Call) -> Call:

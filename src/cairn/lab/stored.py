@@ -8,6 +8,7 @@ import hashlib
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,8 @@ from cairn.lab.dumps import Dump
 from cairn.lab.failures import Failure
 from cairn.worker_process import WORKER_FOLDER
 
-FORMAT = 1  # of what `encode` writes; raise it when `CompileResult` or `Dump` changes
+FORMAT = 3  # of what `encode` writes; raise it when `CompileResult` or `Dump` changes
+COMPILER_FILES = ("compiler.py", "known_operands.py")
 _PASSING = ("crash", "timeout")
 _LEVEL = 1  # dumps are megabytes of text: the fastest level already shrinks them twelvefold
 
@@ -32,6 +34,7 @@ class CompileResult:
         cost: XLA's own cost analysis; knows nothing about the inside of a Pallas call.
         custom_calls: names of the custom calls alive in the scheduled program, in order.
         operands: how operands parked in on-chip memory were treated (`neighbours charged`).
+        known: integer operands of kernels that follow from constants of the program (`cairn.lab.known`).
         dump: scheduled HLO and bundles; empty when it did not compile.
         cached: whether the answer came from the cache.
     """
@@ -45,6 +48,7 @@ class CompileResult:
     parameters: int = 0
     custom_calls: tuple[str, ...] = ()
     operands: str = "neighbours charged"
+    known: tuple[Mapping[str, Any], ...] = ()
     dump: Dump = field(default_factory=Dump)
     cached: bool = False
 
@@ -82,4 +86,5 @@ def decode(data: bytes) -> CompileResult | None:
 
 
 def _compiler_source() -> bytes:
-    return (WORKER_FOLDER / "compiler.py").read_bytes()
+    """The worker's code that asks the compiler: what it asks differently is another question."""
+    return b"".join((WORKER_FOLDER / name).read_bytes() for name in COMPILER_FILES)

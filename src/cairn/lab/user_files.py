@@ -162,7 +162,7 @@ class _Gathered:
         return list(path.parent.relative_to(self._roots[index]).parts) if index is not None else []
 
     def take_import(self, name: str) -> None:
-        """Take the local module or package of this name, if there is one: the whole package, as it may load any part."""
+        """Take the local module or package of this name; a package as a whole, for it may load any part of itself."""
         top = name.partition(".")[0]
         if top in sys.stdlib_module_names:
             return

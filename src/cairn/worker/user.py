@@ -45,7 +45,8 @@ def _load(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
 
 def prepared(header: dict[str, Any]) -> user_arguments.Call:
     """The call that a request describes."""
-    module, settings = _state["module"], header["settings"]
+    module = _state["module"]
+    settings = {name: user_arguments.built(node) for name, node in header["settings"].items()}
     function = user_arguments.configured(_state["function"], module, settings)
     if header["call"] is not None:
         return user_arguments.described(function, header["call"])
@@ -114,4 +115,5 @@ def _interpret(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
 
     device = _state["device"]
     with seen_as.seen_as(device["kind"], device["cores"]):
-        return interpret.interpreted(prepared(header), header, blobs)
+        reply: Reply = interpret.interpreted(prepared(header), header, blobs)
+        return reply

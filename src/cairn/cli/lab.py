@@ -1,0 +1,109 @@
+"""`cairn lab`: what a kernel costs on a TPU that is not here, and why."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cairn.cli.lab_options import subject_options, target_options
+from cairn.cli.output import emit, json_option
+
+
+@click.group()
+def lab() -> None:
+    """A TPU lab without a TPU: compile, predict, explain, compare and sweep kernels.
+
+    The real TPU compiler says what would run; a model of the chip says how long that takes. Every time is predicted,
+    never measured; docs/lab.md says how far to trust it.
+    """
+
+
+@lab.command("compile")
+@click.argument("subject")
+@subject_options
+@target_options
+def compile_(subject: str, as_json: bool, root: Path | None, **options: Any) -> None:
+    """Compile a kernel and print what the compiler said: memory, spills, units, copies, or a classified error.
+
+    SUBJECT is a problem's folder, FILE.py:FUNCTION, package.module:FUNCTION, or a program that jax.export wrote.
+
+    \b
+    Example:
+      cairn lab compile kernels/gdn --variant pallas_fwd --target all
+      cairn lab compile mine.py:matmul --shapes 'bf16[4096,4096], bf16[4096,4096]' --set block=512
+
+    Exit code 0: it compiles for every target. 1: it does not.
+    """
+    from cairn.cli.lab_answers import compile_all, compile_text
+    from cairn.cli.lab_subjects import wish_of
+
+    answers = compile_all(wish_of(subject, root, options))
+    emit(_one_or_all(answers, "compiled"), as_json, lambda: compile_text(answers))
+    sys.exit(0 if all(answer["failure"] is None for answer in answers) else 1)
+
+
+@lab.command("predict")
+@click.argument("subject")
+@subject_options
+@target_options
+def predict(subject: str, as_json: bool, root: Path | None, **options: Any) -> None:
+    """Predict a kernel's time, with an interval and a breakdown, or say why there is no number.
+
+    SUBJECT is a problem's folder, FILE.py:FUNCTION, package.module:FUNCTION, or a program that jax.export wrote.
+    A function is given its arguments with --shapes, or with --inputs by a function beside it; without either it is
+    called with its settings alone and returns (function, arguments).
+
+    \b
+    Example:
+      cairn lab predict mine.py:matmul --shapes 'bf16[4096,4096], bf16[4096,4096]' --target tpu-v5e --json
+      cairn lab predict mine.py:grouped --shapes 'bf16[4096,512] bf16[8,512,512] i32[8]=512' --target v6e
+      cairn lab predict kernels/gdn --variant pallas_fwd --set chunk=128 --target all
+
+    Exit code 0: a number for every target. 1: it does not compile or cannot be predicted; `refused` says why.
+    """
+    from cairn.cli.lab_answers import predict_all, predict_text
+    from cairn.cli.lab_subjects import wish_of
+
+    answers = predict_all(wish_of(subject, root, options))
+    emit(_one_or_all(answers, "predictions"), as_json, lambda: predict_text(answers))
+    sys.exit(0 if all(answer["us"] is not None for answer in answers) else 1)
+
+
+@lab.command("cache")
+@click.option("--clear", is_flag=True, help="Remove every kept answer.")
+@click.option("--dry-run", is_flag=True, help="With --clear: say what would be removed; remove nothing.")
+@json_option
+def cache(clear: bool, dry_run: bool, as_json: bool) -> None:
+    """Show or clear the answers that are kept between runs.
+
+    They lie below $CAIRN_CACHE (default: $XDG_CACHE_HOME/cairn or ~/.cache/cairn); CAIRN_CACHE=off keeps none, and
+    CAIRN_CACHE_MIB bounds them (default 1024).
+
+    \b
+    Example:
+      cairn lab cache
+      cairn lab cache --clear
+    """
+    from cairn.lab.cache import CacheUse, default_cache
+
+    store = default_cache()
+    use = CacheUse(0, 0) if store is None else store.clear() if clear and not dry_run else store.use()
+    folder = None if store is None else str(store.folder)
+    data = {
+        "folder": folder,
+        "entries": use.entries,
+        "bytes": use.bytes,
+        "max_bytes": None if store is None else store.max_bytes,
+        "cleared": clear and not dry_run,
+    }
+    what = "removed" if data["cleared"] else "would be removed" if clear else "kept"
+    text = (
+        f"{use.entries} answers, {use.bytes / 2**20:.1f} MiB {what} in {folder}" if folder else "the cache is off"
+    )
+    emit(data, as_json, text)
+
+
+def _one_or_all(answers: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """One target: its answer itself. Several: a list of them."""
+    return answers[0] if len(answers) == 1 else {name: answers}

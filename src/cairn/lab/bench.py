@@ -1,0 +1,196 @@
+"""One subject after the other on one target: lower, compile, predict; from the cache where it was done before.
+
+Used by every `cairn lab` command and by the lanes of a sweep. The answer to a kernel that does not lower or compile is
+an `Answer` with a classified failure, not an exception.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache as remembered
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from cairn import __version__
+from cairn.lab.cache import Cache
+from cairn.lab.failures import Failure
+from cairn.lab.lowering import Lowerer
+from cairn.lab.observe import Observe
+from cairn.lab.predict import MODEL_VERSION, Prediction, predict
+from cairn.lab.service import CompileService
+from cairn.lab.stored import CompileResult
+from cairn.lab.subject import Subject
+from cairn.lab.user_files import UserFunction
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came out for one subject on one target. `failure` is None when it compiled."""
+
+    subject: str
+    target: str
+    program: str | None = None
+    failure: Failure | None = None
+    compiled: CompileResult | None = None
+    prediction: Prediction | None = None
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def refused(self) -> str | None:
+        """Why there is no number, None when there is one."""
+        if self.failure is not None:
+            return f"it does not compile: {self.failure.kind}: {self.failure.line}"
+        return None if self.prediction is None else self.prediction.refused
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data for scripts; the fields of a prediction are always there, None where there is no number."""
+        prediction = self.prediction or Prediction()
+        compiled = self.compiled
+        return {
+            "subject": self.subject,
+            "target": self.target,
+            "kind": "predicted",
+            "us": prediction.us,
+            "low_us": prediction.low_us,
+            "high_us": prediction.high_us,
+            "breakdown": dict(prediction.breakdown),
+            "flags": list(prediction.flags),
+            "refused": self.refused,
+            "failure": None if self.failure is None else asdict(self.failure),
+            "cycles": prediction.cycles,
+            "mxu_util": prediction.mxu_util,
+            "hbm_bytes": prediction.hbm_bytes,
+            "spills": prediction.spills,
+            "fills": prediction.fills,
+            "bundles": prediction.bundles,
+            "same_kernel_margin": prediction.same_kernel_margin,
+            "custom_calls": [] if compiled is None else list(compiled.custom_calls),
+            "memory_bytes": {} if compiled is None else dict(compiled.memory),
+            "compile_s": None if compiled is None else compiled.seconds.get("compile"),
+            "cached": compiled is not None and compiled.cached,
+            "program": self.program,
+            "versions": {"cairn": __version__, "model": MODEL_VERSION, **self.versions},
+        }
+
+
+class Bench:
+    """Context manager round the processes for one target.
+
+    Args:
+        python: interpreter that has jax and libtpu.
+        target: what to compile for.
+        cache: where answers are kept; None for nowhere.
+        timeout_s: for each lowering and each compile.
+    """
+
+    def __init__(self, python: Path, target: str, *, cache: Cache | None = None, timeout_s: float = 300.0) -> None:
+        self.target = target
+        self._python = python
+        self._cache = cache
+        self._timeout_s = timeout_s
+        self._service = CompileService(python, cache=cache)
+        self._lowerers: dict[UserFunction, Lowerer] = {}
+
+    def __enter__(self) -> "Bench":
+        self._service.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for lowerer in self._lowerers.values():
+            lowerer.close()
+        self._service.__exit__(kind, error, trace)
+
+    def compile(self, subject: Subject, *, locations: bool = False, timeout_s: float | None = None) -> Answer:
+        """Lower and compile. An error is asked for once more with source lines, to name the kernel's own.
+
+        Raises:
+            Missing: the interpreter lacks jax or libtpu.
+        """
+        answer = self._compiled(subject, locations, timeout_s)
+        failure = answer.failure
+        lasting = failure is not None and failure.kind not in ("timeout", "crash") and failure.source is None
+        if not lasting or locations or subject.function is None or answer.program is None:
+            return answer
+        again = self._compiled(subject, True, timeout_s)
+        same = again.failure is not None and failure is not None and again.failure.kind == failure.kind
+        return again if same else answer
+
+    def predict(
+        self,
+        subject: Subject,
+        *,
+        locations: bool = False,
+        observe: Observe | None = None,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """Lower, compile and predict.
+
+        Args:
+            subject: the kernel.
+            locations: keep source lines; they do not change the schedule.
+            observe: see `cairn.lab.predict.predict`; with one nothing is taken from the cache of predictions.
+            timeout_s: for the compile, instead of the bench's.
+
+        Raises:
+            Missing: the interpreter lacks jax or libtpu.
+        """
+        answer = self.compile(subject, locations=locations, timeout_s=timeout_s)
+        if answer.compiled is None:
+            return answer
+        prediction = self._predicted(answer, observe)
+        return Answer(**{**vars(answer), "prediction": prediction})
+
+    def _compiled(self, subject: Subject, locations: bool, timeout_s: float | None) -> Answer:
+        versions = self._service.versions()
+        program = self._program(subject, locations)
+        if isinstance(program, Failure):
+            return Answer(subject.name, self.target, failure=program, versions=versions)
+        result = self._service.compile(program, self.target, timeout_s or self._timeout_s)
+        name = hashlib.sha256(program).hexdigest()
+        compiled = result if result.ok else None
+        return Answer(subject.name, self.target, name, result.failure, compiled, versions=versions)
+
+    def _program(self, subject: Subject, locations: bool) -> bytes | Failure:
+        if subject.program is not None:
+            return subject.program
+        assert subject.function is not None
+        lowerer = self._lowerers.get(subject.function)
+        if lowerer is None:
+            lowerer = Lowerer(
+                self._python, subject.function, self.target, cache=self._cache, timeout_s=self._timeout_s
+            )
+            self._lowerers[subject.function] = lowerer
+        known = lowerer.known(subject.request, locations=locations)
+        if known is not None:
+            return known
+        self._service.prepare()  # the compiler starts while the function is lowered
+        return lowerer.lower(subject.request, locations=locations)
+
+    def _predicted(self, answer: Answer, observe: Observe | None) -> Prediction:
+        assert answer.compiled is not None
+        if self._cache is None or observe is not None:
+            return predict(answer.compiled, self.target, observe)
+        facts = [answer.program, self.target, sorted(answer.compiled.versions.items()), model_digest()]
+        key = hashlib.sha256(msgspec.json.encode(facts)).hexdigest()
+        data = self._cache.get(key)
+        if data is not None:
+            return msgspec.msgpack.decode(data, type=Prediction)
+        prediction = predict(answer.compiled, self.target)
+        self._cache.put(key, msgspec.msgpack.encode(prediction))
+        return prediction
+
+
+@remembered
+def model_digest() -> str:
+    """Digest of the cost model's code and tables: another model gives other numbers."""
+    digest = hashlib.sha256()
+    for path in sorted([*_HERE.glob("*.py"), *_HERE.glob("tables/*")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -86,7 +86,7 @@ def test_a_trip_count_from_the_data_is_refused(golden):
 
 def test_a_trip_count_that_is_supplied(golden):
     program = golden("ragged.tpu-v5e")
-    runs = [Simulator(program, free_memory(chip.load("tpu-v5e"))).run(scalars={0: count}) for count in (5, 6, 50)]
+    runs = [Simulator(program, free_memory(chip.load("tpu-v5e"))).run(operands={0: (count,)}) for count in (5, 6, 50)]
     five, six, fifty = (run.cycles for run in runs)
     assert fifty - five == 45 * (six - five) > 0
 

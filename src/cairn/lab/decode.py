@@ -217,12 +217,26 @@ class Decoder:
         size = self.registers.reader(operation.named["size_in_granules"])
         flag = self.registers.reader(operation.named["dst_syncflagno"])
 
+        into = self._scalar_target(operation) if direction.endswith("_to_smem") else None
+
         def copy(engine: dma.DmaEngine, now: float) -> float:
             if holds():
-                engine.start(now, _known(size()), direction, _known(flag()), address)
+                granules = _known(size())
+                engine.start(now, granules, direction, _known(flag()), address)
+                if into is not None:
+                    into(granules)
             return now
 
         return copy
+
+    def _scalar_target(self, operation: Operation) -> Callable[[int], None]:
+        """What a copy into scalar memory does to it."""
+        source, _, rest = operation.opcode.removeprefix("dma.").partition("_to_")
+        named = operation.named
+        text = named.get("src") or named.get(source) or ""
+        to = self.registers.reader(named.get("dst") or named.get("smem") or named.get(rest) or "")
+        words = self._chip.dma_granule_bytes // 4
+        return lambda granules: self.registers.fill(to(), text, granules * words)
 
     def _direction(self, operation: Operation) -> str:
         direction = operation.opcode.removeprefix("dma.")

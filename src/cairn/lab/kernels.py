@@ -1,4 +1,4 @@
-"""Time of one instruction that has bundles of its own: both cores, and scalars as far as they are known."""
+"""Time of one instruction that has bundles of its own: both cores, and operands as far as they are known."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +8,11 @@ from cairn.lab.chip import Chip
 from cairn.lab.observe import Observe
 from cairn.lab.simulate import Run, Simulator
 
+Operands = Mapping[int, tuple[int, ...]]  # words by operand number
+
 
 class Kernels:
-    """Simulates the dumped programs of a module, each at most once for the same known scalars.
+    """Simulates the dumped programs of a module, each at most once for the same known operands.
 
     `observe` gives the observer for an instruction's program; the core that decides the time is run again for it.
     """
@@ -21,24 +23,24 @@ class Kernels:
         self._chip = chip
         self._simulators: dict[str, Simulator | str] = {}
         self._splits: dict[str, bool] = {}
-        self._runs: dict[tuple[str, tuple[tuple[int, int], ...]], Run] = {}
+        self._runs: dict[tuple[str, tuple[tuple[int, tuple[int, ...]], ...]], Run] = {}
 
     def __contains__(self, name: object) -> bool:
         return name in self._texts
 
-    def run(self, name: str, scalars: Mapping[int, int]) -> Run:
-        """Run an instruction's program: first without the scalars, with them only where control needs them."""
+    def run(self, name: str, operands: Operands) -> Run:
+        """Run an instruction's program: first without known operands, with them only where control needs them."""
         result = self._run(name, {})
-        return self._run(name, scalars) if result.refused is not None and scalars else result
+        return self._run(name, operands) if result.refused is not None and operands else result
 
-    def _run(self, name: str, scalars: Mapping[int, int]) -> Run:
-        key = (name, tuple(sorted(scalars.items())))
+    def _run(self, name: str, operands: Operands) -> Run:
+        key = (name, tuple(sorted(operands.items())))
         if key not in self._runs:
             simulator = self._simulator(name)
             self._runs[key] = (
                 Run(refused=simulator)
                 if isinstance(simulator, str)
-                else self._both_cores(name, simulator, scalars)
+                else self._both_cores(name, simulator, operands)
             )
         return self._runs[key]
 
@@ -52,9 +54,9 @@ class Kernels:
                 self._simulators[name] = str(error)
         return self._simulators[name]
 
-    def _both_cores(self, name: str, simulator: Simulator, scalars: Mapping[int, int]) -> Run:
+    def _both_cores(self, name: str, simulator: Simulator, operands: Operands) -> Run:
         """The slower of the two cores where the program looks at the core's number, else the one core."""
-        alone: dict[str, Any] = {"scalars": dict(scalars)}
+        alone: dict[str, Any] = {"operands": dict(operands)}
         if not self._splits[name]:
             return self._observed(name, simulator, alone, simulator.run(**alone))
         shared = {**alone, "shared": True}

@@ -74,6 +74,7 @@ def _apply(instruction: Instruction, values: list[int]) -> int | None:
 
 
 def _literal(text: str) -> int | None:
+    text = text.strip().removeprefix("{").removesuffix("}")  # an array of one element
     if text in ("true", "false"):
         return int(text == "true")
     return int(text) if text.lstrip("-").isdigit() else None

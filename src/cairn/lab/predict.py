@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from cairn.lab import chip, hlo
 from cairn.lab.chip import Chip
 from cairn.lab.kernels import Kernels
+from cairn.lab.known import KnownOperands
 from cairn.lab.observe import Observe
 from cairn.lab.schedule import Refused, Schedule, Times
 from cairn.lab.service import CompileResult
@@ -75,7 +76,8 @@ def predict(result: CompileResult, target: str, observe: Observe | None = None) 
     try:
         module = hlo.parse(result.dump.hlo)
         kernels = Kernels(result.dump.bundles, figures, observe)
-        schedule = Schedule(module, kernels, result.dump.bundles.get("TLP", ""), figures)
+        known = KnownOperands(module, result.known)
+        schedule = Schedule(module, kernels, known, result.dump.bundles.get("TLP", ""), figures)
         total_us = schedule.total_us()
     except (hlo.UnreadableHlo, Refused) as error:
         return Prediction(refused=str(error))

@@ -7,13 +7,14 @@ text says what a word holds (the core's number).
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from cairn.lab.bundles import Bundle, Program, Unreadable
 from cairn.lab.liveness import SCALAR_MEMORY, is_open_store, what_decides
 from cairn.lab.operations import Operation, names_read
 from cairn.lab.scalar import FUNCTIONS, UNKNOWN, Function, Value
 
+Words = Sequence[int]
 _SYMBOL = re.compile(r"#\w+")
 _ADDRESS_BITS = 20  # room for each allocation; places inside it never reach the next one in scalar memory
 _FLAG_BITS = 4  # sync flags have small numbers: a copy for two cores packs two of them into one word
@@ -33,7 +34,9 @@ class Registers:
         self._memory: dict[int, Value] = {}
         self._spilled: dict[int, Value] = {}  # the compiler's own words: no other store can reach them
         self.core = 0
-        self.scalars: dict[int, int] = {}  # operands passed by value, by operand number
+        self.operands: Mapping[int, Words] = {}  # words of the call's operands, by number, as far as known
+        self._in_memory: dict[int, int] = {}  # operands that lie in scalar memory: number by place
+        self._spills: dict[str, str | None] = {}  # name stored in a spill slot; None when several are
         for operation in (op for bundle in program.bundles for op in bundle.operations):
             if operation.dest is not None:
                 if operation.dest in self._definitions:
@@ -41,6 +44,12 @@ class Registers:
                 self._definitions[operation.dest] = operation
             if operation.opcode == "sphi":
                 self._join(operation)
+            if operation.opcode == "sst" and "_spill]" in operation.operands[0]:
+                slot, name = operation.operands[0], operation.operands[-1]
+                self._spills[slot] = name if self._spills.get(slot, name) == name else None
+            if operation.opcode == "inlined_call_operand.smem":
+                number, base = _operand_number(operation), self._constant(f"#operand_{operation.dest}")
+                self._in_memory[int(base)] = number  # type: ignore[arg-type]
         self._needed = what_decides(program, self._definitions)
 
     def reset(self, core: int) -> None:
@@ -49,6 +58,39 @@ class Registers:
         self._memory.clear()
         self._spilled.clear()
         self.core = core
+        for base, number in self._in_memory.items():
+            self._fill(base, number)
+
+    def fill(self, address: Value, source: str, words: int) -> None:
+        """A copy into scalar memory: from an operand whose words are known, else of anything."""
+        if address is UNKNOWN:
+            self._memory.clear()
+            return
+        base, number = int(address), self._operand_of(source)  # type: ignore[arg-type]
+        for place in range(base, base + words):
+            self._memory.pop(place, None)
+        if number is not None:
+            self._fill(base, number)
+
+    def _fill(self, base: int, number: int) -> None:
+        for offset, word in enumerate(self.operands.get(number, ())):
+            self._memory[base + offset] = word & 0xFFFFFFFF
+
+    def _operand_of(self, text: str) -> int | None:
+        """Number of the operand at whose start an address points; None when it points elsewhere."""
+        for _ in range(32):
+            operation = self._definitions.get(text.removeprefix("%"))
+            if operation is None:
+                return None
+            if operation.opcode.startswith("inlined_call_operand."):
+                return _operand_number(operation)
+            if operation.opcode == "sld":
+                text = self._spills.get(operation.operands[0]) or ""
+            elif operation.opcode.startswith(_SAME_PLACE) and operation.guard is None:
+                text = operation.operands[0]
+            else:
+                return None
+        return None
 
     # Names and places ------------------------------------------------------------------------------------------
 
@@ -213,8 +255,8 @@ class Registers:
     def _argument(self, operation: Operation) -> Callable[[], Value]:
         """An operand of the call: a scalar by value (known if somebody supplied it), else an address."""
         if operation.opcode == "inlined_call_operand.":  # no memory space: by value
-            number = int(operation.operands[operation.operands.index("index:") + 1])
-            return lambda: self.scalars.get(number, UNKNOWN)
+            number = _operand_number(operation)
+            return lambda: words[0] & 0xFFFFFFFF if (words := self.operands.get(number)) else UNKNOWN
         base = self._constant(f"#operand_{operation.dest}")
         return lambda: base
 
@@ -247,6 +289,13 @@ class Registers:
 
 
 _serial = itertools.count()
+_SAME_PLACE = ("int_to_ptr.", "sshll.u32", "sshrl.u32", "smov.u32")  # shifts only change the unit of an address
+
+
+def _operand_number(operation: Operation) -> int:
+    return int(operation.operands[operation.operands.index("index:") + 1])
+
+
 _DIVISIONS = {"kRem": "remainder", "kDiv": "divide"}
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from cairn.lab.chip import Chip
 from cairn.lab.hlo import Computation, Instruction, Module
 from cairn.lab.kernels import Kernels
+from cairn.lab.known import KERNEL, KnownOperands
 from cairn.lab.loops import Loop, Scalars
 from cairn.lab.simulate import Run
 from cairn.lab.twins import Twins
@@ -89,7 +90,8 @@ class Times:
 class Schedule:
     """Walks a module in schedule order."""
 
-    def __init__(self, module: Module, kernels: Kernels, top_level: str, chip: Chip) -> None:
+    def __init__(self, module: Module, kernels: Kernels, known: KnownOperands, top_level: str, chip: Chip) -> None:
+        self._known = known
         self._module = module
         self._kernels = kernels
         self._twins = Twins(module, kernels)
@@ -178,14 +180,15 @@ class Schedule:
     # Work --------------------------------------------------------------------------------------------------------
 
     def _work(self, instruction: Instruction, computation: Computation, scalars: Scalars, weight: float) -> float:
-        is_kernel = instruction.attribute("custom_call_target") == "tpu_custom_call"
+        is_kernel = instruction.attribute("custom_call_target") == KERNEL
         name = self._twins.find(instruction, computation)
         if name is not None:
             known = {
-                number: value
+                number: (value,)
                 for number, name in enumerate(instruction.operands)
                 if (value := scalars.value(name)) is not None
             }
+            known |= self._known.of(instruction)
             run = self._kernels.run(name, known)
             if run.refused is None:
                 return self._simulated(instruction.name, run, weight, is_kernel=is_kernel)

@@ -181,6 +181,7 @@ class CompileService:
             parameters=reply["parameters"],
             custom_calls=tuple(dumps.custom_calls(dump.hlo)),
             operands=reply["operands"],
+            known=tuple(reply["known"]),
             dump=dump,
         )
 

@@ -6,7 +6,7 @@ decide nothing are dropped, and a step that meets the matrix units in a known st
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from cairn.lab import dma
@@ -14,6 +14,7 @@ from cairn.lab.bundles import Program, Unreadable
 from cairn.lab.chip import Chip
 from cairn.lab.decode import Block, Decoder, Step
 from cairn.lab.observe import DMA, RESULT, Observer
+from cairn.lab.registers import Words
 from cairn.lab.scalar import UnknownControl
 from cairn.lab.unit_events import Units, unbalanced
 from cairn.lab.units import Passed, QueueMismatch, UnitQueues
@@ -85,7 +86,7 @@ class Simulator:
         *,
         core: int = 0,
         shared: bool = False,
-        scalars: dict[int, int] | None = None,
+        operands: Mapping[int, Words] | None = None,
         received: tuple[dma.Arrival, ...] = (),
         observer: Observer | None = None,
     ) -> Run:
@@ -94,12 +95,12 @@ class Simulator:
         Args:
             core: which of two cores this is; the program may skip or split its work by it.
             shared: both cores draw on the memory at the same time.
-            scalars: values of operands passed by value, by operand number, as far as they are known.
+            operands: words of the call's operands by number, as far as they are known.
             received: what the other core's copies bring to this one (its `Run.sent`).
             observer: told where every cycle of the run went; of a run that is refused, up to there. A run whose
                 unit model proves wrong is begun again without units, so only `Run.queues` says what was told.
         """
-        self._decoder.registers.scalars = scalars or {}
+        self._decoder.registers.operands = operands or {}
         given = _Given(core, shared, received, observer)
         try:
             result = self._attempt(given, UnitQueues(self._units, remembers=self._remembers))

@@ -19,7 +19,6 @@ PACKAGES = (
     "filelock",
     "markdown_it",
     "msgspec",
-    "numpy",
     "psutil",
     "yaml",
     "rapidfuzz",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from cairn import __version__
-from cairn.errors import CairnError
+from cairn.errors import CairnError, Missing
 
 # command -> the line that `cairn --help` shows; the module cairn.cli.<command> is not imported for it
 COMMANDS = {
@@ -21,8 +21,11 @@ COMMANDS = {
     "problem": "Make a problem from your own function; say whether it is fit to climb.",
     "report": "Show a run as one page, a picture or a mail; compare runs; a gallery.",
     "round": "Digest a batch round, keep its lineages, record what it taught.",
+    "watch": "Watch a climb while it runs.",
     "retro": "Gather what a retrospective needs.",
 }
+# packages that a small install leaves out -> the extra that brings them
+EXTRAS = {"numpy": "judge"}
 
 
 class LazyGroup(click.Group):
@@ -69,6 +72,14 @@ def cairn() -> None:
     """
 
 
+def _told(error: CairnError) -> int:
+    """Say what is wrong and how to mend it; the exit code."""
+    click.echo(f"cairn: {error}", err=True)
+    if error.hint:
+        click.echo(f"  fix: {error.hint}", err=True)
+    return error.exit_code
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
     try:
@@ -82,8 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except CairnError as error:
-        click.echo(f"cairn: {error}", err=True)
-        if error.hint:
-            click.echo(f"  fix: {error.hint}", err=True)
-        sys.exit(error.exit_code)
+        sys.exit(_told(error))
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        hint = f"pip install 'kernel-cairn[{EXTRAS[error.name]}]'"
+        sys.exit(_told(Missing(f"this command needs the package {error.name}, which is not installed", hint=hint)))
     sys.exit(result if isinstance(result, int) else 0)

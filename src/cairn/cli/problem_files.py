@@ -13,7 +13,7 @@ from cairn.adopt.new_problem import Draft, Wish, draft, marks
 from cairn.adopt.probe import Probe, probe
 from cairn.adopt.source import Extract, extract, find_module
 from cairn.adopt.specification import array_of, check_sizes, shape_of, small
-from cairn.cli.judging import choose_target, parse_settings
+from cairn.cli.field_values import parse_settings
 from cairn.errors import CairnError, Missing, UsageError
 from cairn.execution.interpreter import find_python
 from cairn.problem import load_problem
@@ -164,6 +164,7 @@ def examine_folder(
 ) -> Result:
     """Examine a problem and say whether it is fit."""
     from cairn.adopt.fitness import examine  # the judge comes with it, and only this command needs it
+    from cairn.cli.judging import choose_target
     from cairn.cli.progress import StageLine
 
     problem = load_problem(folder)

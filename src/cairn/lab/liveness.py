@@ -5,7 +5,7 @@ which is most of the scalar program.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cairn.lab.bundles import Program
 from cairn.lab.operations import Operation, names_read
@@ -13,8 +13,13 @@ from cairn.lab.operations import Operation, names_read
 SCALAR_MEMORY = re.compile(r"\[smem:\[(?P<inside>[^\]]*)\](?P<more>[^\]]*)\]")
 
 
-def what_decides(program: Program, definitions: Mapping[str, Operation]) -> set[str]:
-    """Names whose value can reach a branch, a copy, a wait or scalar memory that is read again."""
+def what_decides(
+    program: Program, definitions: Mapping[str, Operation], orphans: Mapping[str, Sequence[str]]
+) -> set[str]:
+    """Names whose value can reach a branch, a copy, a wait or scalar memory that is read again.
+
+    `orphans`: names without a definition, with everything that may have written their register.
+    """
     needed: set[str] = set()
     stores: dict[str, list[Operation]] = {}
     work: list[str] = []
@@ -28,6 +33,7 @@ def what_decides(program: Program, definitions: Mapping[str, Operation]) -> set[
         if name in needed:
             continue
         needed.add(name)
+        work.extend(orphans.get(name, ()))
         definition = definitions.get(name)
         if definition is None:
             continue

@@ -43,6 +43,9 @@ _BY_BYTES = {
 _COPIES = ("copy", "slice", "dynamic-slice", "dynamic-update-slice")
 _COPIES_START = tuple(f"{kind}-start" for kind in _COPIES)
 _COPIES_DONE = tuple(f"{kind}-done" for kind in _COPIES)
+_ELSEWHERE_START = ("custom-call-start", "call-start")  # begun on the SparseCore; the data comes with the update
+_ELSEWHERE_UPDATE = ("custom-call-update", "call-update")
+_ELSEWHERE_DONE = ("custom-call-done", "call-done")
 _SMALL_BYTES = 4096
 _MAX_NESTING = 16
 _CALL = re.compile(r"^ *(0x[0-9a-f]+) .*= inlined_call ", re.MULTILINE)
@@ -100,6 +103,7 @@ class Schedule:
         self._clock = 0.0  # of what was walked: iterations that are only counted do not advance it
         self._pending: list[tuple[str, str, float]] = []  # copies under way: instruction, kind, arrival
         self._channel_free = 0.0
+        self._elsewhere: dict[str, float] = {}  # work on the SparseCore: instruction, when it is done
         self.times = Times()
 
     def total_us(self) -> float:
@@ -132,9 +136,13 @@ class Schedule:
             raise Refused(f"{opcode} is not modelled ({instruction.name})")
         if opcode in _COPIES_START:
             return self._begin_copy(instruction, computation, weight)
+        if opcode in _ELSEWHERE_START + _ELSEWHERE_UPDATE:
+            return self._begin_elsewhere(instruction, weight)
         spent = (
             self._await_copy(instruction, weight)
             if opcode in _COPIES_DONE
+            else self._await_elsewhere(instruction, weight)
+            if opcode in _ELSEWHERE_DONE
             else self._work(instruction, computation, scalars, weight)
         )
         self._clock += spent
@@ -177,13 +185,39 @@ class Schedule:
         self.times.copies_us += weight * waited
         return waited
 
+    # Other cores -------------------------------------------------------------------------------------------------
+
+    def _begin_elsewhere(self, instruction: Instruction, weight: float) -> float:
+        """Reordering on the SparseCore: what it reads and writes at the memory's rate, beside everything else.
+
+        It takes at least that long, so what is awaited of it counts as `by bytes`.
+        """
+        if 'async_execution_thread="sparsecore"' not in instruction.attributes:
+            source = [copy for copy in self._elsewhere if copy in instruction.operands]
+            if not source:
+                raise Refused(f"{instruction.opcode} {instruction.name} is not modelled")
+        size_bytes = sum(shape.size_bytes for shape in instruction.shapes if shape.space == 0 and shape.dims)
+        us = size_bytes / (self._chip.hbm_gb_per_s * 1000.0)
+        self._elsewhere[instruction.name] = self._clock + us + self._chip.dma_in_latency_ns / 1000.0
+        self.times.hbm_bytes += weight * size_bytes
+        return 0.0
+
+    def _await_elsewhere(self, instruction: Instruction, weight: float) -> float:
+        arrivals = [self._elsewhere[name] for name in instruction.operands if name in self._elsewhere]
+        if not arrivals:
+            raise Refused(f"{instruction.name} waits for work that was not seen to start")
+        waited = max(0.0, max(arrivals) - self._clock)
+        self.times.by_bytes_us += weight * waited
+        self.times.unresolved.add(f"{instruction.name}: it runs on the SparseCore")
+        return waited
+
     # Work --------------------------------------------------------------------------------------------------------
 
     def _work(self, instruction: Instruction, computation: Computation, scalars: Scalars, weight: float) -> float:
         is_kernel = instruction.attribute("custom_call_target") == KERNEL
         name = self._twins.find(instruction, computation)
         if name is not None:
-            known = {
+            known: dict[int, tuple[int, ...]] = {
                 number: (value,)
                 for number, name in enumerate(instruction.operands)
                 if (value := scalars.value(name)) is not None

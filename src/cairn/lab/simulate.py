@@ -16,9 +16,10 @@ from cairn.lab.decode import Block, Decoder, Step
 from cairn.lab.observe import DMA, RESULT, Observer
 from cairn.lab.registers import Words
 from cairn.lab.scalar import UnknownControl
-from cairn.lab.unit_events import Units, unbalanced
+from cairn.lab.unit_events import Units
 from cairn.lab.units import Passed, QueueMismatch, UnitQueues
 
+_ATTEMPTS = 4  # kinds of units that may prove wrong, and one
 MAX_BLOCKS = 1_200_000  # some twenty seconds; a program that is longer is refused, not extrapolated
 
 
@@ -77,8 +78,9 @@ class Simulator:
         self._remembers = remembers
         self._chip = chip
         self._units = Units(chip)
-        self._left_out = unbalanced(program, self._units)
-        self._decoder = Decoder(program, chip, self._left_out)
+        self._program = program
+        self._left_out: frozenset[int] = frozenset()  # units whose queues the program does not follow
+        self._decoder = Decoder(program, chip)
         self._max_blocks = max_blocks
 
     def run(
@@ -97,22 +99,26 @@ class Simulator:
             shared: both cores draw on the memory at the same time.
             operands: words of the call's operands by number, as far as they are known.
             received: what the other core's copies bring to this one (its `Run.sent`).
-            observer: told where every cycle of the run went; of a run that is refused, up to there. A run whose
-                unit model proves wrong is begun again without units, so only `Run.queues` says what was told.
+            observer: told where every cycle of the run went. A run whose unit model proves wrong is begun again
+                without that unit: run once without an observer first, the simulator remembers which.
         """
-        self._decoder.registers.operands = operands or {}
-        given = _Given(core, shared, received, observer)
+        given = _Given(core, shared, received, observer, operands or {})
         try:
-            result = self._attempt(given, UnitQueues(self._units, remembers=self._remembers))
-            if result is not None and not self._suspicious(result):
-                return result
-            return self._attempt(given, None) or Run(refused="unreachable")
+            for _ in range(_ATTEMPTS):
+                wrong = self._attempt(given)
+                if isinstance(wrong, Run):
+                    return wrong
+                self._left_out |= wrong
+                self._decoder = Decoder(self._program, self._chip, self._left_out)
         except (UnknownControl, Unreadable, dma.LostWait) as error:
             return Run(refused=str(error))
+        return Run(refused="the results of its units cannot be followed")
 
-    def _attempt(self, given: "_Given", queues: UnitQueues | None) -> Run | None:
-        """One run; None when the queue model proved wrong for this program."""
+    def _attempt(self, given: "_Given") -> Run | frozenset[int]:
+        """One run; or the units whose queues proved wrong for this program, which the next one does without."""
+        self._decoder.registers.operands = given.operands
         self._decoder.registers.reset(given.core)
+        queues = UnitQueues(self._units, remembers=self._remembers)
         observer = given.observer
         engine = dma.DmaEngine(self._chip, shared=given.shared, observer=observer)
         engine.receive(given.received)
@@ -126,16 +132,17 @@ class Simulator:
                 tally.blocks += 1
                 if tally.blocks > self._max_blocks:
                     raise Unreadable(f"more than {self._max_blocks} blocks to execute: too long to simulate")
-        except QueueMismatch:
-            return None
-        if queues is not None and not queues.drained:
-            return None
-        return self._result(tally, engine, is_queued=queues is not None)
+        except QueueMismatch as mismatch:
+            return self._units.alike(mismatch.unit)
+        if queues.left_over:
+            return self._units.alike(queues.left_over[0])
+        result = self._result(tally, engine)
+        return self._units.alike(0) if self._suspicious(result) else result
 
     def _told(self, observer: Observer | None) -> "_Teller | None":
         return None if observer is None else _Teller(observer, self._units.names)
 
-    def _result(self, tally: _Tally, engine: dma.DmaEngine, *, is_queued: bool) -> Run:
+    def _result(self, tally: _Tally, engine: dma.DmaEngine) -> Run:
         return Run(
             cycles=tally.now,
             bundles=tally.bundles,
@@ -148,7 +155,7 @@ class Simulator:
             copies=engine.copies,
             spills=tally.spills,
             fills=tally.fills,
-            queues=is_queued and not any(self._units.is_matrix(unit) for unit in self._left_out),
+            queues=not any(self._units.is_matrix(unit) for unit in self._left_out),
             sent=tuple(engine.sent),
         )
 
@@ -169,6 +176,7 @@ class _Given:
     shared: bool
     received: tuple[dma.Arrival, ...]
     observer: Observer | None
+    operands: Mapping[int, Words]
 
 
 class _Teller:
@@ -193,17 +201,14 @@ class _Teller:
         self._observer.stalled(at, step.event_address, "dma", DMA, cycles, 1)
 
 
-_PASSED = Passed()
-
-
 def _run_block(
-    block: Block, tally: _Tally, engine: dma.DmaEngine, queues: UnitQueues | None, teller: _Teller | None
+    block: Block, tally: _Tally, engine: dma.DmaEngine, queues: UnitQueues, teller: _Teller | None
 ) -> None:
     for step in block.steps:
         for scalar in step.scalars:
             scalar()
         cycles = step.cycles
-        passed = _PASSED if queues is None else queues.run(step.serial, cycles, step.units)
+        passed = queues.run(step.serial, cycles, step.units)
         if teller is not None:
             teller.step(step, tally.now, passed)
         tally.bundles += cycles
@@ -222,8 +227,7 @@ def _run_block(
                     teller.wait(step, tally.now, waited)
                 tally.now += waited
                 tally.dma_wait += waited
-                if queues is not None:
-                    queues.pass_time(waited)
+                queues.pass_time(waited)
 
 
 def _next(block: Block) -> int | None:

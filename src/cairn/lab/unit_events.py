@@ -4,11 +4,8 @@ An operation is sent to a unit and takes it for its interval; its result can be 
 from a named place of a result buffer. Intervals and latencies are the chip's table.
 """
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cairn.lab.bundles import Program
 from cairn.lab.chip import Chip
 from cairn.lab.operations import Operation
 
@@ -63,6 +60,11 @@ class Units:
     def is_matrix(self, unit: int) -> bool:
         return unit < self._chip.mxu_count
 
+    def alike(self, unit: int) -> frozenset[int]:
+        """All units of the same kind."""
+        kind = self.names[unit].rstrip("0123456789")
+        return frozenset(n for n, name in enumerate(self.names) if name.rstrip("0123456789") == kind)
+
     def event(self, operation: Operation) -> UnitEvent | None:
         """What an operation does to a queued unit; None when nothing."""
         opcode = operation.opcode
@@ -116,21 +118,3 @@ class Units:
         if opcode.startswith("vrng"):
             return UnitEvent("send", self._number["rng"], self._chip.rng_interval_cycles)
         return None
-
-
-def unbalanced(program: Program, units: Units) -> frozenset[int]:
-    """Units of which the text takes another number of results than the model says are made.
-
-    Results with a place may be accumulated before they are taken, so they are not counted.
-    """
-    surplus: Counter[int] = Counter()
-    for operation in (op for bundle in program.bundles for op in bundle.operations):
-        event = units.event(operation)
-        if event is not None and event.place == IN_ORDER:
-            surplus[event.unit] += event.results - (event.kind == "pop")
-    return frozenset(unit for unit, count in surplus.items() if count)
-
-
-def kept(events: Iterable[tuple[int, UnitEvent]], left_out: frozenset[int]) -> list[tuple[int, UnitEvent]]:
-    """Events of the units that are modelled in this program."""
-    return [(offset, event) for offset, event in events if event.unit not in left_out]

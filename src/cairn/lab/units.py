@@ -21,7 +21,11 @@ Events = Sequence[tuple[int, UnitEvent]]  # by offset in the step
 
 
 class QueueMismatch(Exception):
-    """A result was taken that no operation made: the queue model has misread the program."""
+    """A result of this unit was taken that no operation made: the queue model has misread the program."""
+
+    def __init__(self, unit: int) -> None:
+        super().__init__(f"a result is taken from the empty queue of unit {unit}")
+        self.unit = unit
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,9 @@ class UnitQueues:
         self.state = self._fresh
 
     @property
-    def drained(self) -> bool:
-        """Nothing that comes out in order is left."""
-        return not any(place < 0 for _, _, queue in self.state for place, _ in queue)
+    def left_over(self) -> list[int]:
+        """Units whose results nobody took, though they come out in order."""
+        return [unit for unit, (_, _, queue) in enumerate(self.state) if any(place < 0 for place, _ in queue)]
 
     def pass_time(self, cycles: int) -> None:
         """Let time go by without operations."""
@@ -94,7 +98,10 @@ class UnitQueues:
             now = offset + total
             unit = units[event.unit]
             if event.kind == "pop":
-                waited = max(0, unit.take(event.place) - now)
+                ready = unit.take(event.place)
+                if ready is None:
+                    raise QueueMismatch(event.unit)
+                waited = max(0, ready - now)
             elif event.kind == "push":
                 unit.push_free = max(now, unit.push_free) + event.interval
                 continue
@@ -132,19 +139,13 @@ class _Unit:
                 self.results = [result for result in self.results if result[0] != place]
                 self.results.append((place, ready))
 
-    def take(self, place: int) -> int:
-        """When a result is there.
-
-        Raises:
-            QueueMismatch: nothing was made that could come out in order.
-        """
+    def take(self, place: int) -> int | None:
+        """When a result is there; None when nothing was made that could come out in order."""
         for index, (where, ready) in enumerate(self.results):
             if where == place:
                 del self.results[index]
                 return ready
-        if place == IN_ORDER:
-            raise QueueMismatch("a result is taken from an empty queue")
-        return 0  # made long ago
+        return None if place == IN_ORDER else 0  # a named place: made long ago
 
 
 def _later(state: UnitState, cycles: int) -> UnitState:

@@ -70,6 +70,51 @@ def predict(subject: str, as_json: bool, root: Path | None, **options: Any) -> N
     sys.exit(0 if all(answer["us"] is not None for answer in answers) else 1)
 
 
+@lab.command("explain")
+@click.argument("subject")
+@subject_options
+@target_options
+@click.option("--brief", "only_brief", is_flag=True, help="Only the one-screen Markdown brief.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with the timeline.")
+@click.option(
+    "--perfetto", type=click.Path(path_type=Path, dir_okay=False), help="Write the timeline for ui.perfetto.dev."
+)
+@click.option("--dry-run", is_flag=True, help="Write no file.")
+def explain(subject: str, as_json: bool, root: Path | None, **options: Any) -> None:
+    """Say where a kernel's time goes: hot source lines by cause, position to the floors, what to try and what not.
+
+    SUBJECT is a problem's folder, FILE.py:FUNCTION, package.module:FUNCTION, or a program that jax.export wrote.
+    Only the first target is looked at. Every gain is an upper bound: all of the time spent on its cause.
+
+    \b
+    Example:
+      cairn lab explain kernels/gdn --variant pallas_fwd --target tpu-v5p
+      cairn lab explain mine.py:matmul --shapes 'bf16[4096,4096], bf16[4096,4096]' --html profile.html
+      cairn lab explain mine.py:matmul --shapes 'bf16[4096,4096], bf16[4096,4096]' --brief
+
+    Exit code 0: explained. 1: it does not compile or cannot be predicted.
+    """
+    from cairn.cli.lab_explain import explain_data, explain_text, explained, write_trace
+    from cairn.cli.lab_subjects import wish_of
+
+    if options["html"]:
+        from cairn.cli.report_extra import require_report_extra
+
+        require_report_extra()
+    wish = wish_of(subject, root, options)
+    found, short = explained(wish, wish.targets[0])
+    if found.kernels and not options["dry_run"]:
+        if options["perfetto"]:
+            write_trace(found, options["perfetto"])
+        if options["html"]:
+            from cairn.cli.lab_page import write_page
+
+            write_page(found, short, options["html"])
+    data = short.as_data() if options["only_brief"] else explain_data(found, short)
+    emit(data, as_json, short.as_markdown if options["only_brief"] else lambda: explain_text(found, short))
+    sys.exit(0 if short.us is not None else 1)
+
+
 @lab.command("cache")
 @click.option("--clear", is_flag=True, help="Remove every kept answer.")
 @click.option("--dry-run", is_flag=True, help="With --clear: say what would be removed; remove nothing.")

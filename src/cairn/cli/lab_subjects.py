@@ -17,6 +17,7 @@ from cairn.lab.targets import known_targets
 from cairn.lab.user_files import find
 from cairn.problem import Problem, Shape, load_problem
 from cairn.registry import Registry, load_registry
+from cairn.roofline import Floor, chips
 
 _FUNCTION_ONLY = ("shapes", "inputs", "extra", "dtype")
 _PROBLEM_ONLY = ("variant", "shape")
@@ -144,17 +145,17 @@ def _shape(problem: Problem, text: str | None) -> Shape:
     return {**bench[0], **sizes}
 
 
-def floors(wish: Wish, target: str) -> Any:
-    """Both floors of a problem's shape on a target, None for a function."""
+def stated_floors(wish: Wish, target: str) -> tuple[Floor, Floor] | None:
+    """Physics and target floor of a problem's shape on a target, None for a function."""
     if wish.problem is None or wish.shape is None:
         return None
     from cairn.judge import physics
     from cairn.judge.protocol import Oracle
-    from cairn.roofline import chips
 
     oracle = Oracle(wish.problem, wish.python)
     try:
         dtype = next(iter(wish.problem.outputs.values()))
-        return physics.floors_of(chips()[target], oracle.cost(wish.shape), dtype)
+        both = physics.floors_of(chips()[target], oracle.cost(wish.shape), dtype)
     finally:
         oracle.close()
+    return both.physics, both.target

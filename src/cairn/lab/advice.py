@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cairn.lab import chip
+from cairn.lab.causes import NOWHERE
 from cairn.lab.chip import Chip
 from cairn.lab.facts import UNITS
-from cairn.lab.profile import NOWHERE, CopyUse, KernelProfile, Profile
+from cairn.lab.profile import CopyUse, KernelProfile, Profile
 from cairn.lab.roofpoint import Position
 
 WORTH = 0.05  # of the whole time: less is within the model's resolution

@@ -6,7 +6,7 @@ an `Answer` with a classified failure, not an exception.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache as remembered
 from pathlib import Path
 from types import TracebackType
@@ -126,7 +126,6 @@ class Bench:
         self,
         subject: Subject,
         *,
-        locations: bool = False,
         observe: Observe | None = None,
         timeout_s: float | None = None,
     ) -> Answer:
@@ -134,18 +133,17 @@ class Bench:
 
         Args:
             subject: the kernel.
-            locations: keep source lines; they do not change the schedule.
             observe: see `cairn.lab.predict.predict`; with one nothing is taken from the cache of predictions.
             timeout_s: for the compile, instead of the bench's.
 
         Raises:
             Missing: the interpreter lacks jax or libtpu.
         """
-        answer = self.compile(subject, locations=locations, timeout_s=timeout_s)
-        if answer.compiled is None:
-            return answer
-        prediction = self._predicted(answer, observe)
-        return Answer(**{**vars(answer), "prediction": prediction})
+        return self.predicted(self.compile(subject, timeout_s=timeout_s), observe)
+
+    def predicted(self, answer: Answer, observe: Observe | None = None) -> Answer:
+        """The same answer with its prediction; one that did not compile stays as it is."""
+        return answer if answer.compiled is None else replace(answer, prediction=self._prediction(answer, observe))
 
     def _compiled(self, subject: Subject, locations: bool, timeout_s: float | None) -> Answer:
         versions = self._service.versions()
@@ -173,7 +171,7 @@ class Bench:
         self._service.prepare()  # the compiler starts while the function is lowered
         return lowerer.lower(subject.request, locations=locations)
 
-    def _predicted(self, answer: Answer, observe: Observe | None) -> Prediction:
+    def _prediction(self, answer: Answer, observe: Observe | None) -> Prediction:
         assert answer.compiled is not None
         if self._cache is None or observe is not None:
             return predict(answer.compiled, self.target, observe)

@@ -8,8 +8,9 @@ from typing import Any
 
 from cairn.lab import advice
 from cairn.lab.advice import Change, View
+from cairn.lab.causes import NOWHERE
 from cairn.lab.facts import UNITS
-from cairn.lab.profile import NOWHERE, Profile
+from cairn.lab.profile import Profile
 from cairn.lab.roofpoint import Position, position
 from cairn.roofline import Floor
 

@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cairn.lab import chip
-from cairn.lab.attribution import CORE, ISSUE, Attribution
+from cairn.lab.attribution import CORE, Attribution
 from cairn.lab.bench import Answer, Bench
+from cairn.lab.causes import NOWHERE, cause_of
 from cairn.lab.dumps import OTHER, TAKES, WAITS, Sources
 from cairn.lab.facts import KernelFacts, SlotTable, facts_of, slots_of
 from cairn.lab.observe import Observer
 from cairn.lab.subject import Subject
+from cairn.lab.timeline import Timeline
 
-NOWHERE = "(grid pipeline and addresses)"  # bundles that the compiler made: block copies, indices, loop control
 _WAITS_FOR = {"dma": WAITS, "mxu": TAKES}
 
 
@@ -72,59 +73,57 @@ class KernelProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """An answer, and its kernels, costliest first."""
+    """An answer, and its kernels, costliest first; timelines of their starts, by name."""
 
     answer: Answer
-    kernels: tuple[KernelProfile, ...] = field(default_factory=tuple)
+    kernels: tuple[KernelProfile, ...] = ()
+    timelines: Mapping[str, Timeline] = field(default_factory=dict)
 
 
 class Recorder(Attribution):
-    """Adds up cycles as `Attribution` does, and copies by the bundle that starts them."""
+    """Adds up cycles as `Attribution` does, copies by the bundle that starts them, and keeps the timeline."""
 
-    def __init__(self, also: Observer | None = None) -> None:
+    def __init__(self, timeline: Timeline) -> None:
         super().__init__()
-        self._also = also
+        self.timeline = timeline
         self.copies: Counter[tuple[int, str, int]] = Counter()
 
     def issued(self, at: int, addresses: Sequence[int], times: int) -> None:
         super().issued(at, addresses, times)
-        if self._also is not None:
-            self._also.issued(at, addresses, times)
+        self.timeline.issued(at, addresses, times)
 
     def stalled(self, at: int, address: int, unit: str, cause: str, cycles: int, times: int) -> None:
         super().stalled(at, address, unit, cause, cycles, times)
-        if self._also is not None:
-            self._also.stalled(at, address, unit, cause, cycles, times)
+        self.timeline.stalled(at, address, unit, cause, cycles, times)
 
     def copied(self, at: float, until: float, address: int, direction: str, size_bytes: int, times: int) -> None:
         super().copied(at, until, address, direction, size_bytes, times)
         self.copies[address, direction, size_bytes] += times
-        if self._also is not None:
-            self._also.copied(at, until, address, direction, size_bytes, times)
+        self.timeline.copied(at, until, address, direction, size_bytes, times)
 
 
-def profile(bench: Bench, subject: Subject, also: Mapping[str, Observer] | None = None) -> Profile:
+def profile(bench: Bench, subject: Subject) -> Profile:
     """Compile with source lines, predict, and say where the cycles went.
-
-    Args:
-        bench: for the target.
-        subject: the kernel.
-        also: filled by the caller's own observers, by instruction; `TimelineBook` makes them as they are asked for.
 
     Raises:
         Missing: the interpreter lacks jax or libtpu.
     """
+    answer = bench.compile(subject, locations=True)
+    if answer.compiled is None:
+        return Profile(answer)
+    sources = answer.compiled.dump.sources
     recorders: dict[str, Recorder] = {}
 
     def observe(name: str) -> Observer:
-        recorders[name] = Recorder(None if also is None else also[name])
+        recorders[name] = Recorder(Timeline(sources.get(name)))
         return recorders[name]
 
-    answer = bench.predict(subject, locations=True, observe=observe)
-    if answer.compiled is None or answer.refused is not None:
+    answer = bench.predicted(answer, observe)
+    if answer.refused is not None:
         return Profile(answer)
     kernels = [_kernel(answer, name, recorder) for name, recorder in recorders.items()]
-    return Profile(answer, tuple(sorted(kernels, key=lambda kernel: -kernel.cycles)))
+    timelines = {name: recorder.timeline for name, recorder in recorders.items()}
+    return Profile(answer, tuple(sorted(kernels, key=lambda kernel: -kernel.cycles)), timelines)
 
 
 def _kernel(answer: Answer, name: str, recorder: Recorder) -> KernelProfile:
@@ -151,14 +150,6 @@ def _kernel(answer: Answer, name: str, recorder: Recorder) -> KernelProfile:
         executed_spills=_executed(table, visits, "VSTORE:SPILL"),
         executed_fills=_executed(table, visits, "VLOAD:FILL"),
     )
-
-
-def cause_of(unit: str, cause: str) -> str:
-    """`issue`, or what was waited for: the unit's kind and why, e.g. `mxu result`, `dma wait`, `dma fill`."""
-    if unit == CORE:
-        return ISSUE
-    kind = unit.rstrip("0123456789")
-    return f"{kind} {'wait' if cause == kind else cause}"
 
 
 def _lines(cycles: Mapping[tuple[int, str, str], int], sources: Sources | None) -> list[LineCost]:

@@ -171,10 +171,8 @@ def _content(path: Path) -> bytes | None:
     """
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except NotADirectoryError as error:
-        raise BadInput("a part of this path is a file, not a folder", path=path) from error
     except OSError as error:
         raise BadInput(f"cannot be read as a file: {error.strerror}", path=path) from error
 

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ _NO_IDENTITY = {
 }
 _HARMLESS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0")
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|Read-only file system", re.I)
+_PAUSES_S = (0.2, 1.0, 3.0)
 _NO_SUCH_COMMIT = "0" * 40
 _TRANSIENT = re.compile(r"\.lock': File exists|Another git process|unable to create .*\.lock", re.I)
 
@@ -71,9 +73,14 @@ class Git:
         if work_tree is not None:
             command.append(f"--work-tree={work_tree}")
         command += [*_HARMLESS, *arguments]
-        done = _execute(command, work_tree or self.git_dir, _environment(extra), stdin, timeout_s)
-        if done.returncode:
-            raise self._refusal(arguments[0], done.stderr)
+        for pause_s in (*_PAUSES_S, None):
+            done = _execute(command, work_tree or self.git_dir, _environment(extra), stdin, timeout_s)
+            if not done.returncode:
+                break
+            refusal = self._refusal(arguments[0], done.stderr)
+            if pause_s is None or type(refusal) is not TryAgain:
+                raise refusal
+            time.sleep(pause_s)  # somebody else's git holds a lock, which is a matter of moments
         return done.stdout.decode("utf-8", "surrogateescape")
 
     def run_in_tree(self, *arguments: str) -> str:

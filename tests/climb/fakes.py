@@ -41,6 +41,14 @@ class FakeJudge:
     def fingerprint(self) -> dict[str, Any]:
         return {"fake": True, "jax": self._jax}
 
+    def calibrate(self) -> None:
+        """Predicted costs have no noise."""
+
+    def confirm(self, champion: VariantSource, original: VariantSource, margin: float | None = None) -> Case:
+        case = self.judge(champion, None, margin)
+        case.purpose = "confirmation"
+        return case
+
     def judge(
         self,
         variant: VariantSource,

@@ -1,5 +1,6 @@
 """The loop: what it keeps, what it refuses, and that a kill anywhere loses no attempt and judges none twice."""
 
+import itertools
 import os
 import subprocess
 from collections.abc import Callable
@@ -61,6 +62,11 @@ class Bench:
     def decisions(self) -> list[str]:
         return [attempt.decision for attempt in fold(Ledger(self.folder / "ledger.jsonl").events).decided]
 
+    def judged(self) -> list[str]:
+        """The attempts that have a receipt, anchors included, the confirmation of the champion left out."""
+        receipts = ReceiptBook(self.folder / "receipts.jsonl").all()
+        return [receipt["attempt"] for receipt in receipts if receipt["purpose"] != "confirmation"]
+
     def commits(self) -> list[str]:
         return self.workspace.git("rev-list", f"main..{BRANCH}").split()
 
@@ -89,7 +95,9 @@ def test_keeps_the_better_and_discards_the_worse(workspace: Workspace) -> None:
     assert workspace.git("diff", "--name-only", f"main..{BRANCH}").split() == [VARIANT]
     book = ReceiptBook(bench.folder / "receipts.jsonl")
     assert not book.broken_links()
-    assert [receipt["attempt"] for receipt in book.all()] == ["start", "a0001", "a0002", "a0003", "a0004"]
+    assert bench.judged() == ["start", "a0001", "a0002", "a0003", "a0004"]
+    assert state.confirmed is not None
+    assert (state.confirmed["us"], state.confirmed["baseline_us"]) == (60.0, 70.0)
     bench.assert_clean()
 
 
@@ -109,11 +117,10 @@ def test_another_environment_means_new_anchors(workspace: Workspace) -> None:
     bench = Bench(workspace, block(16), block(32))
     bench.run(attempts=1)
     bench.run(attempts=1)
-    book = ReceiptBook(bench.folder / "receipts.jsonl")
-    assert [receipt["attempt"] for receipt in book.all()] == ["start", "a0001"]
+    assert bench.judged() == ["start", "a0001"]
     bench.jax = "0.10.3"
     state = bench.run()
-    assert [receipt["attempt"] for receipt in book.all()] == ["start", "a0001", "start", "champion", "a0002"]
+    assert bench.judged() == ["start", "a0001", "start", "champion", "a0002"]
     assert state.measured is not None
     assert state.measured["fingerprint"]["jax"] == "0.10.3"
     assert state.champion_us == 60.0
@@ -264,7 +271,7 @@ def test_killed_between_commit_and_ledger(workspace: Workspace) -> None:
     bench.run()
     ledger = bench.folder / "ledger.jsonl"
     lines = ledger.read_bytes().splitlines(keepends=True)
-    kept = [line for line in lines if b'"attempt.decided"' not in line and b'"climb.ended"' not in line]
+    kept = list(itertools.takewhile(lambda line: b'"attempt.decided"' not in line, lines))
     ledger.write_bytes(b"".join(kept) + b'{"n": 99, "torn')
     tip = workspace.git("rev-parse", BRANCH)
     state = bench.run()

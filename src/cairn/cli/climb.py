@@ -1,11 +1,12 @@
-"""`cairn climb`: run attempts until a kernel is faster, and look at how a climb stands."""
+"""`cairn climb`: run attempts until a kernel is faster; look at a climb, stop it, take it up again, ask it why."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cairn.cli.output import emit, json_option, registry_option, say
+from cairn.cli.climb_options import climb_options
+from cairn.cli.output import emit, json_option, registry_option, root_option, say
 
 
 class DefaultRun(click.Group):
@@ -17,77 +18,156 @@ class DefaultRun(click.Group):
         return super().parse_args(ctx, args)
 
 
+_which = click.argument("which", metavar="PROBLEM|NAME")
+_target = click.option("--target", "target_name", default=None, help="The climb's target. Default: the first one.")
+_name = click.option("--name", default=None, help="The climb's name, when it was given one.")
+
+
 @click.group(cls=DefaultRun)
 def climb() -> None:
     """Make a kernel faster, attempt by attempt, unattended and resumable.
 
-    `cairn climb PROBLEM` is short for `cairn climb run PROBLEM`. A climb writes `.git` (worktrees and its own
-    branch `cairn/NAME`) and its run folder; your files and your branch stay as they are.
+    `cairn climb PROBLEM` is short for `cairn climb run PROBLEM`. A climb writes `.git` (objects and its own branch
+    `cairn/NAME`) and its run folder; your files and your branch stay as they are.
     """
 
 
 @climb.command("run")
 @click.argument("problem", type=click.Path(path_type=Path))
-@click.option("--variant", default=None, help="The variant to edit. Default: `start` of problem.yaml.")
-@click.option(
-    "--target", "target_name", default=None, help="A chip, e.g. tpu-v5p. Default: the problem's first target."
-)
-@click.option(
-    "--agent",
-    "agent_name",
-    type=click.Choice(["tuner", "codex"]),
-    default="tuner",
-    show_default=True,
-    help="Who edits: the embedded search over declared tunables, or the Codex CLI.",
-)
-@click.option(
-    "--attempts", type=click.IntRange(min=1), default=None, help="Attempts in all, earlier launches included."
-)
-@click.option(
-    "--name", default=None, help="Name of the climb and of its branch. Default: from problem and target."
-)
-@click.option(
-    "--max-minutes", type=click.FloatRange(min=0), default=None, help="Stop starting attempts after this."
-)
-@click.option("--model", default=None, help="Model for the agent.")
-@click.option(
-    "--agent-binary", default=None, help="Program to run as the agent. Default: the agent's name on PATH."
-)
-@click.option("--agent-wall", type=click.FloatRange(min=1), default=None, help="Seconds an edit may take.")
-@click.option("--agent-idle", type=click.FloatRange(min=1), default=None, help="Seconds an edit may be silent.")
+@climb_options
+@click.option("--dry-run", is_flag=True, help="Check the options and say what would be done; start nothing.")
 @registry_option
 @json_option
-def run(problem: Path, as_json: bool, registry_path: Path | None, **options: Any) -> None:
-    """Climb: plan, edit, judge, keep or discard, until the attempts are used up.
+def run(problem: Path, as_json: bool, dry_run: bool, registry_path: Path | None, **options: Any) -> None:
+    """Climb: plan, edit, commit, judge, check, decide, record, until a budget is used up.
 
     The same command again goes on where the last one stopped, also after a kill. Each kept attempt is one commit
-    on the branch `cairn/NAME`, with its hypothesis, its numbers and its receipt; the rest is in the ledger.
+    on the branch `cairn/NAME`, with its hypothesis, its numbers and its receipt; the rest is in the ledger. The
+    exit code says how it ended: 0 done, 1 gave up, 69 the agent cannot work, 75 try again, 130 interrupted.
 
     \b
     Examples:
       cairn climb kernels/gdn --target tpu-v5p --attempts 6
-      cairn climb kernels/gdn --agent codex --target tpu-v5p --attempts 20 --name night
+      cairn climb kernels/gdn --agent codex --attempts 40 --max-minutes 480 --max-cost 20 --name night
+      cairn climb kernels/gdn --agent claude --variants 4 --lineages 2 --attempts 24
     """
-    from cairn.cli.climbing import run_climb
+    from cairn.cli.climbing import plan_climb, run_climb
 
+    if dry_run:
+        plan = plan_climb(problem, registry_path, options)
+        emit(plan.data, as_json, plan.table)
+        return
     outcome = run_climb(problem, registry_path, options, say)
     emit(outcome.data, as_json, outcome.table)
+    click.get_current_context().exit(outcome.code)
 
 
 @climb.command("status")
-@click.argument("problem", type=click.Path(path_type=Path))
-@click.option("--target", "target_name", default=None, help="The climb's target. Default: the problem's first.")
-@click.option("--name", default=None, help="The climb's name, when it was given one.")
+@_which
+@_target
+@_name
 @registry_option
 @json_option
-def status(problem: Path, as_json: bool, registry_path: Path | None, **options: Any) -> None:
+@root_option
+def status(which: str, as_json: bool, registry_path: Path | None, root: Path | None, **options: Any) -> None:
     """Show how a climb stands, from its ledger alone; safe while it runs.
 
     \b
     Example:
       cairn climb status kernels/gdn --json
     """
-    from cairn.cli.climbing import read_status
+    from cairn.cli.climb_control import read_status
 
-    outcome = read_status(problem, registry_path, options)
+    outcome = read_status(which, root, registry_path, options)
     emit(outcome.data, as_json, outcome.table)
+
+
+@climb.command("resume")
+@_which
+@_target
+@_name
+@click.option(
+    "--attempts", type=click.IntRange(min=1), default=None, help="Attempts in all, instead of last time's."
+)
+@click.option("--max-minutes", type=click.FloatRange(min=0), default=None, help="Wall clock of this launch.")
+@registry_option
+@json_option
+@root_option
+def resume(which: str, as_json: bool, registry_path: Path | None, root: Path | None, **options: Any) -> None:
+    """Take a climb up again with the options of its last launch.
+
+    \b
+    Example:
+      cairn climb resume gdn-tpu-v5p --attempts 40
+    """
+    from cairn.cli.climb_control import resume_climb
+
+    outcome = resume_climb(which, root, registry_path, options, say)
+    emit(outcome.data, as_json, outcome.table)
+    click.get_current_context().exit(outcome.code)
+
+
+@climb.command("stop")
+@_which
+@_target
+@_name
+@click.option("--now", is_flag=True, help="End the running edit as well, instead of waiting for its phase.")
+@click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Seconds to wait for its end.")
+@registry_option
+@json_option
+@root_option
+def stop(which: str, as_json: bool, registry_path: Path | None, root: Path | None, **options: Any) -> None:
+    """Ask a running climb to end after its current phase. It can be taken up again.
+
+    \b
+    Example:
+      cairn climb stop kernels/gdn --wait 600
+    """
+    from cairn.cli.climb_control import stop_climb
+
+    outcome = stop_climb(which, root, registry_path, options)
+    emit(outcome.data, as_json, outcome.table)
+
+
+@climb.command("explain")
+@click.argument("attempt")
+@click.option("--name", default=None, help="The climb. Default: the one that was active last and has the attempt.")
+@registry_option
+@json_option
+@root_option
+def explain(attempt: str, name: str | None, as_json: bool, registry_path: Path | None, root: Path | None) -> None:
+    """Say what an attempt was, what the judge found, and why it was decided so.
+
+    \b
+    Example:
+      cairn climb explain a0003
+    """
+    from cairn.cli.climb_explain import explain_attempt
+
+    outcome = explain_attempt(attempt, name, root, registry_path)
+    emit(outcome.data, as_json, outcome.table)
+
+
+@climb.command("log")
+@_which
+@_target
+@_name
+@click.option(
+    "--lint", is_flag=True, help="Check the log against the ledger instead of printing it; exit 1 if wrong."
+)
+@registry_option
+@json_option
+@root_option
+def log(which: str, as_json: bool, registry_path: Path | None, root: Path | None, **options: Any) -> None:
+    """Print a climb's log, rendered from its ledger, or check the one that lies in its folder.
+
+    \b
+    Examples:
+      cairn climb log kernels/gdn
+      cairn climb log kernels/gdn --lint
+    """
+    from cairn.cli.climb_control import show_log
+
+    outcome = show_log(which, root, registry_path, options)
+    emit(outcome.data, as_json, outcome.table)
+    click.get_current_context().exit(outcome.code)

@@ -1,45 +1,50 @@
-"""What `cairn climb` does between its options and its output."""
+"""What `cairn climb run` does between its options and its output."""
 
 import contextlib
 import functools
 import json
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
-from cairn.agents.codex import CodexAgent
+from cairn.agents.catalogue import AgentOptions, open_agent
 from cairn.agents.protocol import Agent
-from cairn.agents.tuner import TunerAgent
+from cairn.cli.climb_live import watched
 from cairn.cli.judging import choose_target, keep_out_of_git
-from cairn.cli.progress import StageLine, climb_view, tell
+from cairn.cli.progress import climb_view
 from cairn.cli.tables import climb_table
-from cairn.climb.engine import Climb, ClimbSpec
-from cairn.climb.ledger import Ledger
+from cairn.climb.directives import load_directives
+from cairn.climb.ends import ENDS
+from cairn.climb.engine import Climb
+from cairn.climb.interrupts import Interrupts
 from cairn.climb.policy import Margins
-from cairn.climb.state import State, fold
-from cairn.errors import Missing, TryAgain, UsageError
+from cairn.climb.spec import Batch, Budgets, ClimbSpec, PostChecks, Sync
+from cairn.climb.state import State
+from cairn.errors import TryAgain, UsageError
 from cairn.execution.interpreter import find_python
-from cairn.git import Git
+from cairn.journal import write_atomic
 from cairn.judge.referee import Judge
 from cairn.problem import Problem, load_problem
 from cairn.process import Limits
 from cairn.registry import Registry, load_registry
+from cairn.roofline import Target
 
 Say = Callable[[str], None]
+OPTIONS_FILE, OWNER_FILE = "options.json", "owner.json"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command prints: an object, or a table."""
+    """What a command prints, an object or a table, and its exit code."""
 
     data: dict[str, Any]
     table: Callable[[], str]
+    code: int = 0
 
 
 def run_climb(folder: Path, registry_path: Path | None, options: Mapping[str, Any], say: Say) -> Outcome:
@@ -50,55 +55,84 @@ def run_climb(folder: Path, registry_path: Path | None, options: Mapping[str, An
     """
     problem = load_problem(folder)
     registry = load_registry(problem.folder, registry_path)
-    spec = _spec(problem, registry, options)
-    for warning in (*registry.warnings, *_uncommitted(problem)):
+    spec = spec_of(problem, registry, options, say)
+    agent = _agent(registry, options, spec.folder / "tmp")
+    for warning in registry.warnings:
         say(f"note: {warning}")
     keep_out_of_git(registry.paths.runs)
-    with _locked(spec.folder):
-        climb = Climb(
-            spec,
-            _agent(registry, options, spec.folder / "tmp"),
-            on_event=lambda event: tell(event, say),
-            open_judge=functools.partial(
-                Judge,
-                target=spec.target,
-                python=find_python(registry),
-                on_stage=StageLine(say),
-            ),
-        )
-        say(f"climbing {problem.name} as `{spec.name}` for {spec.target.name}, {spec.attempts} attempts in all")
-        say(f"ledger {climb.ledger.path}")
-        if climb.state.launches:
-            say(f"resuming: {len(climb.state.decided)} attempts are done")
-        with _terminable():
+    interrupts = Interrupts()
+    with _locked(spec.folder), interrupts.listening():
+        _remember_options(spec.folder, folder, registry_path, options)
+        with watched(spec.folder, say) as view:
+            climb = Climb(
+                spec,
+                agent,
+                on_event=view.tell,
+                open_judge=functools.partial(
+                    Judge,
+                    target=spec.target,
+                    python=find_python(registry),
+                    trust_interpreter=registry.climb.trust_interpreter,
+                    on_stage=view.stage,
+                ),
+                interrupts=interrupts,
+                say=say,
+            )
+            say(
+                f"climbing {problem.name} as `{spec.name}` for {spec.target.name}, {spec.attempts} attempts in all"
+            )
+            say(f"ledger {climb.ledger.path}")
+            if climb.state.launches:
+                say(f"resuming: {len(climb.state.decided)} attempts are done")
             state = climb.run()
-    return _outcome(state, climb.ledger.path, spec.branch)
+    return outcome_of(state, climb.ledger.path, spec.branch)
 
 
-def read_status(folder: Path, registry_path: Path | None, options: Mapping[str, Any]) -> Outcome:
-    """Fold a climb's ledger.
-
-    Raises:
-        Missing: there is no such climb.
-    """
+def plan_climb(folder: Path, registry_path: Path | None, options: Mapping[str, Any]) -> Outcome:
+    """What a launch would do, as far as its options say; nothing is started and nothing written."""
     problem = load_problem(folder)
     registry = load_registry(problem.folder, registry_path)
-    name = _name(problem, options)
-    path = registry.paths.runs / name / "ledger.jsonl"
-    if not path.exists():
-        raise Missing(f"no climb `{name}`: {path} does not exist", hint=f"cairn climb {folder}")
-    state = fold(Ledger(path).events)
-    return _outcome(state, path, str(state.branch))
+    notes: list[str] = []
+    spec = spec_of(problem, registry, options, notes.append)
+    _agent(registry, options, None)
+    data = {
+        "name": spec.name,
+        "branch": spec.branch,
+        "folder": str(spec.folder),
+        "problem": str(spec.problem),
+        "variant": spec.variant,
+        "target": spec.target.name,
+        "agent": options["agent_name"],
+        "attempts": spec.attempts,
+        "resumes": (spec.folder / "ledger.jsonl").exists(),
+        "notes": notes,
+    }
+    return Outcome(data, lambda: "\n".join(f"{name}: {value}" for name, value in data.items()))
 
 
-def _name(problem: Problem, options: Mapping[str, Any]) -> str:
+def outcome_of(state: State, ledger: Path, branch: str) -> Outcome:
+    """A climb's state as a command's outcome; the exit code is that of its end."""
+    data = climb_view(state, ledger, branch)
+    code = ENDS[state.ended].code if state.ended in ENDS else 0
+    return Outcome(data, functools.partial(climb_table, data), code)
+
+
+def name_of(problem: Problem, options: Mapping[str, Any]) -> str:
+    """The climb's name: the one given, else from problem and target.
+
+    Raises:
+        UsageError: it cannot be the name of a folder and a branch.
+    """
     name = options["name"] or f"{problem.name}-{choose_target(problem, options['target_name']).name}"
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith(("-", ".")):
+    name = str(name).replace(":", "-")
+    plain = name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    if not plain or name.startswith(("-", ".")) or name.endswith((".", ".lock")) or ".." in name:
         raise UsageError(f"`{name}` is no good as a name", hint="letters, digits, `-`, `_` and `.`")
-    return str(name)
+    return name
 
 
-def _spec(problem: Problem, registry: Registry, options: Mapping[str, Any]) -> ClimbSpec:
+def spec_of(problem: Problem, registry: Registry, options: Mapping[str, Any], say: Say) -> ClimbSpec:
+    """The options of a launch, checked, over the registry's defaults."""
     variant = options["variant"] or problem.start
     if variant is None:
         raise UsageError(
@@ -108,11 +142,7 @@ def _spec(problem: Problem, registry: Registry, options: Mapping[str, Any]) -> C
         raise UsageError(f"`{variant}` is the baseline and frozen", hint="copy it to a new variant and climb that")
     problem.variant(variant)
     settings = registry.climb
-    name = _name(problem, options)
-    target = choose_target(problem, options["target_name"])
-    if target.measured:
-        hint = "climb a chip such as tpu-v5p; judge run measures single variants"
-        raise Missing(f"climbs on `{target.name}` are not there yet: they predict cost", hint=hint)
+    name, target = name_of(problem, options), choose_target(problem, options["target_name"])
     return ClimbSpec(
         name=name,
         problem=problem.folder,
@@ -120,72 +150,116 @@ def _spec(problem: Problem, registry: Registry, options: Mapping[str, Any]) -> C
         target=target,
         folder=registry.paths.runs / name,
         attempts=options["attempts"] or settings.attempts,
-        margins=Margins(sweep=settings.margin, edit=2 * settings.margin),
+        margins=_margins(target, settings.margin),
         agent_limits=Limits(
             wall_s=options["agent_wall"] or settings.agent_wall_s,
             idle_s=options["agent_idle"] or settings.agent_idle_s,
         ),
         learnings=registry.paths.learnings,
-        wall_s=float("inf") if options["max_minutes"] is None else options["max_minutes"] * 60,
+        wall_s=_minutes(options["max_minutes"]),
+        budgets=_budgets(options),
+        sync=Sync(
+            options["sync_main_policy"],
+            options["sync_main_remote"],
+            options["sync_main_branch"],
+            options["sync_main_conflict_policy"],
+        ),
+        checks=PostChecks(
+            tuple(options["post_checks"]),
+            options["post_check_policy"],
+            options["post_check_retries"],
+            Limits(wall_s=options["post_check_minutes"] * 60, max_output_bytes=16 * 2**20),
+        ),
+        batch=_batch(options),
+        dirty=options["dirty_policy"],
+        no_commit=options["no_commit_policy"],
+        resilient=options["resilient"],
+        pause_s=options["pause_s"],
+        directives=load_directives(
+            options["directives"], options["directive_files"], options["directive_presets"], say
+        ),
+        template=options["prompt_file"],
     )
 
 
-def _agent(registry: Registry, options: Mapping[str, Any], temporary: Path) -> Agent:
-    if options["agent_name"] == "tuner":
-        return TunerAgent()
-    settings = registry.climb
-    temporary.mkdir(parents=True, exist_ok=True)
-    return CodexAgent(
-        binary=options["agent_binary"] or "codex",
-        model=options["model"] or settings.codex_model,
-        reasoning_effort=settings.codex_reasoning_effort,
-        sandbox=settings.codex_sandbox,
-        # a temporary folder of the climb's own: the system's is shared with the judge and everybody else
-        environment={"TMPDIR": str(temporary)},
-        extra_config=["sandbox_workspace_write.exclude_slash_tmp=true"],
+def _margins(target: Target, least: float) -> Margins:
+    """On a device the calibrated noise decides; a prediction needs a margin for its own error."""
+    return Margins(None, None) if target.measured else Margins(sweep=least, edit=2 * least)
+
+
+def _minutes(value: float | None) -> float:
+    return float("inf") if value is None else value * 60
+
+
+def _budgets(options: Mapping[str, Any]) -> Budgets:
+    device, wait = options["max_device_minutes"], options["max_wait_minutes"]
+    failures = options["max_failures"]
+    return Budgets(
+        tokens=options["max_tokens"],
+        cost_usd=options["max_cost"],
+        device_s=None if device is None else device * 60,
+        stall=options["stall"],
+        plateau=options["plateau"],
+        max_failures=-1 if failures is None else failures,
+        wait_s=Budgets.wait_s if wait is None else wait * 60,
     )
 
 
-def _uncommitted(problem: Problem) -> list[str]:
-    git = Git(problem.folder)
-    paths = git.dirty([git.relative(problem.folder) + "/"])
-    return [f"uncommitted changes are not part of the climb: {', '.join(paths[:5])}"] if paths else []
+def _batch(options: Mapping[str, Any]) -> Batch | None:
+    variants, lineages = options["variants"], options["lineages"]
+    if lineages > variants:
+        raise UsageError(f"{lineages} lineages need as many variants", hint=f"--variants {lineages} or more")
+    if variants == 1:
+        return None
+    return Batch(variants, lineages, options["workers"] or min(variants, os.cpu_count() or 1))
+
+
+def _agent(registry: Registry, options: Mapping[str, Any], temporary: Path | None) -> Agent:
+    settings, name = registry.climb, options["agent_name"]
+    codex = name == "codex"
+    return open_agent(
+        name,
+        AgentOptions(
+            model=options["model"] or (settings.codex_model if codex else None),
+            reasoning_effort=options["reasoning_effort"] or (settings.codex_reasoning_effort if codex else None),
+            profile=options["agent_profile"],
+            search=options["search"],
+            ephemeral=options["agent_ephemeral"],
+            binary=options["agent_binary"],
+            command=options["agent_command"],
+            sandbox=settings.codex_sandbox,
+            prices=options["prices"],
+            temporary=temporary,
+        ),
+    )
+
+
+def _remember_options(folder: Path, problem: Path, registry: Path | None, options: Mapping[str, Any]) -> None:
+    """For `cairn climb resume`; the ledger holds what matters, this only saves typing."""
+    kept = {"problem": problem.resolve(), "registry": registry.resolve() if registry else None, "options": options}
+    write_atomic(folder / OPTIONS_FILE, json.dumps(kept, indent=2, default=_absolute) + "\n")
+
+
+def _absolute(value: object) -> str:
+    return str(value.resolve()) if isinstance(value, Path) else str(value)
 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One launch at a time. The lock dies with its process; the owner's note beside it is for people."""
+    """One launch at a time. The lock dies with its process; the owner's note beside it is for people and `stop`."""
     folder.mkdir(parents=True, exist_ok=True)
-    owner = folder / "owner.json"
+    owner = folder / OWNER_FILE
     lock = FileLock(folder / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         who = owner.read_text(encoding="utf-8").strip() if owner.exists() else "another process"
-        raise TryAgain(f"the climb is already running: {who}", hint="wait for it, or stop that process") from error
+        raise TryAgain(f"the climb is already running: {who}", hint="wait for it, or: cairn climb stop") from error
     try:
-        owner.write_text(json.dumps({"pid": os.getpid(), "host": os.uname().nodename}) + "\n", encoding="utf-8")
+        started = psutil.Process().create_time()
+        note = {"pid": os.getpid(), "started": started, "host": os.uname().nodename}
+        owner.write_text(json.dumps(note) + "\n", encoding="utf-8")
         yield
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM and a hang-up unwind like Ctrl-C, so that worktrees and children are cleaned up."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _outcome(state: State, ledger: Path, branch: str) -> Outcome:
-    data = climb_view(state, ledger, branch)
-    return Outcome(data, functools.partial(climb_table, data))

@@ -11,6 +11,7 @@ from rich.table import Table
 
 _WIDTH = 100
 _HYPOTHESIS_CHARS = 120
+_REASON_CHARS = 60
 
 
 def rendered(*parts: Any) -> str:
@@ -91,27 +92,36 @@ def _worst(checks: list[dict[str, Any]]) -> str:
 
 def climb_table(data: dict[str, Any]) -> str:
     """A climb as a person wants to see it: attempts, then where it began and where it is."""
-    attempts = Table("attempt", "decision", "reason", "predicted us", "hypothesis")
+    attempts = Table("attempt", "decision", "reason", f"{data['kind']} us", "hypothesis")
     for attempt in data["attempts"]:
         hypothesis = textwrap.shorten(attempt["hypothesis"], _HYPOTHESIS_CHARS, placeholder=" ...")
-        reason, us = attempt["reason"] or "", microseconds(attempt["predicted_us"])
-        attempts.add_row(attempt["id"], attempt["decision"], reason, us, hypothesis)
+        reason = textwrap.shorten(attempt["reason"] or "", _REASON_CHARS, placeholder=" ...")
+        attempts.add_row(attempt["id"], attempt["decision"], reason, microseconds(_us(attempt)), hypothesis)
     parts: list[Any] = [attempts] if data["attempts"] else []
     if data["baseline"]:
         parts.append(_anchors(data))
-    return rendered(*parts, f"branch {data['branch']}   (git log {data['branch']})", f"ledger {data['ledger']}")
+    end = f"ended: {data['ended']}, {data['ended_means']}" if data["ended"] else "not ended"
+    return rendered(
+        *parts, end, f"branch {data['branch']}   (git log {data['branch']})", f"ledger {data['ledger']}"
+    )
+
+
+def _us(record: dict[str, Any]) -> float | None:
+    value = record.get("predicted_us")
+    return record.get("measured_us") if value is None else value
 
 
 def _anchors(data: dict[str, Any]) -> Table:
     baseline, start, champion = data["baseline"], data["start"], data["champion"]
-    table = Table("", "what", f"predicted us on {data['target']}", "against baseline", "of floor")
+    table = Table("", "what", f"{data['kind']} us on {data['target']}", "against baseline", "of floor")
     rows = [
-        ("original baseline", baseline["variant"], baseline["predicted_us"]),
-        ("start", start["variant"], start["predicted_us"]),
-        ("champion", champion["attempt"] or "the start", champion["predicted_us"]),
+        ("original baseline", baseline["variant"], _us(baseline)),
+        ("start", start["variant"], _us(start)),
+        ("champion", champion["attempt"] or "the start", _us(champion)),
     ]
+    theirs = _us(baseline)
     for label, what, us in rows:
-        ratio = f"{baseline['predicted_us'] / us:.2f}x" if us else "-"
-        share = f"{data['floor_us'] / us:.0%}" if us else "-"
+        ratio = f"{theirs / us:.2f}x" if us and theirs else "-"
+        share = f"{data['floor_us'] / us:.0%}" if us and data["floor_us"] else "-"
         table.add_row(label, what, microseconds(us), ratio, share)
     return table

@@ -1,5 +1,7 @@
 """The champion branch: one commit for each kept attempt, moved only forward and only by the climb."""
 
+from collections.abc import Sequence
+
 from cairn.errors import TryAgain, UsageError
 from cairn.git import Git
 
@@ -29,7 +31,7 @@ class ChampionBranch:
         """The branch's commit, or None when there is no such branch."""
         return self._git.commit_of(f"refs/heads/{self.name}")
 
-    def agree_with(self, champion: str, open_attempt: str | None) -> None:
+    def agree_with(self, champion: str, open_attempts: Sequence[str]) -> None:
         """Make the branch what the ledger says; a kill can fall between the commit and the ledger's line.
 
         Raises:
@@ -38,9 +40,25 @@ class ChampionBranch:
         tip = self.tip()
         if tip is None:
             self._git.create_branch(self.name, champion)
-        elif tip != champion and not (open_attempt and self._is_commit_of(tip, open_attempt)):
+        elif tip != champion and not any(self._is_commit_of(tip, attempt) for attempt in open_attempts):
             hint = f"git update-ref refs/heads/{self.name} {champion} brings it back"
             raise TryAgain(f"branch {self.name} was moved to {tip}; the climb left it at {champion}", hint=hint)
+
+    def holds(self, attempt: str) -> bool:
+        """Whether the tip is the commit of this attempt."""
+        tip = self.tip()
+        return tip is not None and self._is_commit_of(tip, attempt)
+
+    def put_back(self, champion: str) -> str | None:
+        """Move the branch back to where the ledger says; give the commit it was moved to, None when it was right.
+
+        Only while a climb runs: then nobody but its agent can have moved it.
+        """
+        tip = self.tip()
+        if tip == champion:
+            return None
+        self._git.set_ref(f"refs/heads/{self.name}", champion)
+        return tip or "removed"
 
     def advance(self, attempt: str, parent: str, path: str, blob: str, message: str) -> str:
         """Commit one file on the champion and move the branch there; done once, however often interrupted."""

@@ -1,77 +1,44 @@
-"""The loop: plan, edit, judge, decide, record; killed anywhere, it goes on where it stood.
+"""The loop: killed anywhere, it goes on where it stood; left alone, it ends by itself and says why.
 
-Every act is in the ledger before it happens and after it. A launch starts by finishing what the last one left
-open: an attempt that was never edited is abandoned, an edited one is judged, a judged one is decided from its
-receipt, so nothing is judged twice and nothing that was kept is lost.
+A launch begins by finishing what the last one left open: an attempt that was never edited is put aside, an edited one
+is judged, a judged one is decided from its receipt, so nothing is judged twice and nothing that was kept is lost.
+Then attempts follow, one by one or in rounds, until a rule of `ends` says stop.
 """
 
-import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from datetime import UTC, datetime
 
-from cairn.agents.protocol import Agent, EditOutcome, EditTask, SearchSpace, Trial
-from cairn.climb import policy, prompt
+from cairn.agents.protocol import Agent, EditOutcome
+from cairn.climb import dirty, ends
 from cairn.climb.anchors import Anchors
-from cairn.climb.branch import ChampionBranch
-from cairn.climb.ledger import Event, Ledger
-from cairn.climb.memory import matching_learnings
-from cairn.climb.message import commit_message
-from cairn.climb.policy import Margins
-from cairn.climb.state import Attempt, State, apply, fold
-from cairn.climb.worktrees import Edit, Worktrees
-from cairn.errors import BadInput, Missing, UsageError
-from cairn.git import Git
-from cairn.journal import write_atomic
-from cairn.judge.protocol import VariantSource
-from cairn.judge.receipt import ReceiptBook
-from cairn.judge.record import record_of
-from cairn.judge.referee import Judge
-from cairn.judge.verdict import Ruling
-from cairn.problem import Problem, load_problem
-from cairn.process import Limits
-from cairn.roofline import Target
-from cairn.variant_text import config_defaults
+from cairn.climb.batch import run_round
+from cairn.climb.bench import Bench, OpenJudge, blocked_pause_s, is_disk_trouble
+from cairn.climb.desk import Desk
+from cairn.climb.failures import INFRA, RATE_LIMIT, RULES, pause_s
+from cairn.climb.interrupts import Interrupts
+from cairn.climb.ledger import Event
+from cairn.climb.phases import Phases
+from cairn.climb.spec import ClimbSpec as ClimbSpec
+from cairn.climb.state import Attempt, State
+from cairn.climb.sync import sync
+from cairn.climb.worktrees import remove_tree
+from cairn.errors import DiskFull, Missing, UsageError
+from cairn.fence import fence_level
+from cairn.judge.record import headline
 
-
-@dataclass(frozen=True)
-class ClimbSpec:
-    """What to climb and how far.
-
-    Args:
-        problem: path of the problem's folder in the user's tree.
-        folder: the run's own folder (ledger, receipts, logs, worktrees).
-        attempts: decided attempts over all launches after which it ends.
-        learnings: the project's AGENT.md, which need not exist.
-        wall_s: wall clock of this launch.
-    """
-
-    name: str
-    problem: Path
-    variant: str
-    target: Target
-    folder: Path
-    attempts: int
-    margins: Margins
-    agent_limits: Limits
-    learnings: Path
-    wall_s: float = float("inf")
-    branch_prefix: str = field(default="cairn/")
-
-    @property
-    def branch(self) -> str:
-        return f"{self.branch_prefix}{self.name}"
+_UNKNOWN_LIMIT_S, _LONGEST_UNKNOWN_LIMIT_S = 60.0, 900.0
+_WORTH_CONFIRMING = {name for name, end in ends.ENDS.items() if end.code == 0} - {"stopped"}
 
 
 class Climb:
     """One launch of a climb. The caller holds the climb's lock.
 
     Args:
-        agent: who edits.
+        agent: who edits; in a round from several threads at once.
         on_event: told of every ledger line after it is on disk.
         open_judge: gives the judge for the pristine problem.
+        interrupts: signals, held back while a line of the ledger is written.
+        say: told what a person should read.
     """
 
     def __init__(
@@ -80,231 +47,257 @@ class Climb:
         agent: Agent,
         *,
         on_event: Callable[[Event], None] = lambda event: None,
-        open_judge: Callable[[Problem], AbstractContextManager[Judge]],
+        open_judge: OpenJudge,
+        interrupts: Interrupts | None = None,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.spec = spec
         self._agent = agent
         self._open_judge = open_judge
-        self._git = Git(spec.problem)
-        self._problem_path = self._git.relative(spec.problem)
-        self.variant_path = f"{self._problem_path}/variants/{spec.variant}.py"
-        self._branch = ChampionBranch(self._git, spec.branch)
-        self.ledger = Ledger(spec.folder / "ledger.jsonl", on_event)
-        self.receipts = ReceiptBook(spec.folder / "receipts.jsonl")
-        self.state: State = fold(self.ledger.events)
-        self._worktrees = Worktrees(self._git, spec.folder / "worktrees")
-        self._deadline = time.monotonic() + spec.wall_s
+        self._say = say
+        self.desk = Desk(spec, on_event, interrupts or Interrupts())
+        self.ledger = self.desk.ledger
+        self.receipts = self.desk.receipts
+
+    @property
+    def state(self) -> State:
+        return self.desk.state
 
     def run(self) -> State:
-        """Climb until a rule says stop; every worktree is gone afterwards, also after an error.
+        """Climb until a rule says stop; every working folder is gone afterwards, also after an error.
 
         Raises:
             BadInput: the problem, its baseline or the start variant is broken.
             UsageError: the branch exists without a ledger, or is checked out.
             TryAgain: the branch was moved by somebody else.
         """
-        self._worktrees.close_all()
-        self._start()
+        desk = self.desk
+        desk.worktrees.close_all()
+        desk.control.forget_stop()
         try:
-            with self._open_judge(self._pristine_problem()) as judge:
-                self._measure(judge)
-                self._finish_open_attempt(judge)
-                while (reason := self._reason_to_stop()) is None:
-                    self._attempt(judge)
-            self._write("climb.ended", reason=reason)
+            self._start()
+            with Bench(desk, self._open_judge) as bench:
+                reason = self._climb(bench)
+            self._end(reason)
+        except KeyboardInterrupt:
+            desk.control.told_to_end = True
+            self._end("interrupted")
+            raise
+        except (OSError, DiskFull) as error:
+            if not is_disk_trouble(error):
+                raise
+            self._end_without_room(error)
         finally:
-            self._worktrees.close_all()
+            desk.worktrees.close_all()
+            remove_tree(self.spec.folder / "tmp")
+            dirty.bring_back(desk, self._say)
         return self.state
 
-    def _write(self, event: str, **fields: Any) -> None:
-        apply(self.state, self.ledger.write(event, **fields))
+    def _end(self, reason: str, detail: str = "") -> None:
+        self.desk.write("climb.ended", reason=reason, code=ends.ENDS[reason].code, detail=detail)
 
-    def _reason_to_stop(self) -> str | None:
-        return policy.reason_to_stop(self.state, self.spec.attempts, self._deadline - time.monotonic())
+    def _end_without_room(self, error: BaseException) -> None:
+        """Make what room there is, and say why; when not even that goes, the state says it and the ledger stands."""
+        desk = self.desk
+        desk.worktrees.close_all()
+        desk.control.use_reserve()
+        try:
+            self._end("disk_full", str(error)[:300])
+        except (OSError, DiskFull):
+            self.state.ended, self.state.ended_detail = "disk_full", str(error)[:300]
 
     # start
 
     def _start(self) -> None:
-        self._branch.require_not_checked_out()
-        if self.state.base is None:
+        desk, state = self.desk, self.state
+        desk.control.reserve()
+        desk.branch.require_not_checked_out()
+        if state.base is None:
             self._begin()
-        wanted = {"problem": self._problem_path, "variant": self.spec.variant, "target": self.spec.target.name}
+        wanted = {"problem": desk.problem_path, "variant": self.spec.variant, "target": self.spec.target.name}
         for key, value in wanted.items():
-            if self.state.settings[key] != value:
-                message = f"the climb `{self.spec.name}` has {key} {self.state.settings[key]}, not {value}"
+            if state.settings[key] != value:
+                message = f"the climb `{self.spec.name}` has {key} {state.settings[key]}, not {value}"
                 raise UsageError(message, hint="give this one another --name")
-        assert self.state.champion is not None
-        self._branch.agree_with(self.state.champion, self.state.open.id if self.state.open else None)
-        self._write("climb.launched", agent=self._agent.name, attempts=self.spec.attempts)
+        assert state.champion is not None
+        desk.branch.agree_with(state.champion, [attempt.id for attempt in state.queue])
+        dirty.put_away(desk, self._say)
+        budgets = {
+            key: value for key, value in vars(self.spec.budgets).items() if value not in (None, float("inf"))
+        }
+        desk.write(
+            "climb.launched",
+            agent=self._agent.name,
+            attempts=self.spec.attempts,
+            budgets=budgets | ({"wall_s": self.spec.wall_s} if self.spec.wall_s < float("inf") else {}),
+            fence=fence_level(),
+        )
 
     def _begin(self) -> None:
-        base = self._git.head()
-        if self._git.blob_of(base, self.variant_path) is None:
-            raise Missing(f"{self.variant_path} is not committed", hint="commit the problem, then climb it")
-        branch = self._branch.name
-        if self._branch.tip() is not None:
+        desk = self.desk
+        base = desk.git.head()
+        if desk.git.blob_of(base, desk.variant_path) is None:
+            raise Missing(f"{desk.variant_path} is not committed", hint="commit the problem, then climb it")
+        branch = desk.branch.name
+        if desk.branch.tip() is not None:
             hint = f"choose another --name, or remove the branch: git branch -D {branch}"
             raise UsageError(f"branch {branch} exists, but {self.spec.folder} has no ledger of it", hint=hint)
         settings = {
             "name": self.spec.name,
-            "problem": self._problem_path,
+            "problem": desk.problem_path,
             "variant": self.spec.variant,
             "target": self.spec.target.name,
             "margins": {"sweep": self.spec.margins.sweep, "edit": self.spec.margins.edit},
         }
-        self._write("climb.started", base=base, branch=branch, settings=settings)
+        desk.write("climb.started", base=base, branch=branch, settings=settings)
 
-    def _pristine_problem(self) -> Problem:
-        """The problem as committed where the climb began, in a tree that no agent works in."""
-        assert self.state.base is not None
-        tree = self._worktrees.open("pristine", self.state.base)
-        return load_problem(tree / self._problem_path)
-
-    def _measure(self, judge: Judge) -> None:
-        """Price baseline, start and champion, unless that was done in this very environment."""
-        if self.state.measured is not None and self.state.measured["fingerprint"] == judge.fingerprint():
+    def _measure(self, bench: Bench) -> None:
+        """Price baseline, start and champion, unless that was done in this very environment and champion line."""
+        desk, state = self.desk, self.state
+        judge = bench.judge()
+        if state.measured is not None and state.measured["fingerprint"] == judge.fingerprint():
             return
-        start, champion = (self._committed(commit) for commit in (self.state.base, self.state.champion))
         anchors = Anchors(
-            self.receipts, self.spec.name, self.spec.problem / "variants" / f"{self.spec.variant}.py"
+            desk.receipts, self.spec.name, self.spec.problem / "variants" / f"{self.spec.variant}.py"
         )
-        self._write("climb.measured", **anchors.measure(judge, self._source(start), self._source(champion)))
+        start, champion = (desk.source(desk.committed(commit)) for commit in (state.base, state.champion))
+        desk.write("climb.measured", **anchors.measure(judge, start, champion, previous=state.measured))
 
-    # one attempt
+    # the loop
 
-    def _attempt(self, judge: Judge) -> None:
-        assert self.state.champion is not None
-        attempt_id = self.state.next_id()
-        self._write("attempt.planned", attempt=attempt_id, parent=self.state.champion, agent=self._agent.name)
-        attempt = self.state.attempts[attempt_id]
-        tree = self._worktrees.open(attempt.id, attempt.parent)
-        outcome = self._agent.edit(self._task(judge.problem, attempt, tree))
-        edit = self._worktrees.edit_of(attempt.id, attempt.parent, self.variant_path)
-        self._record_edit(attempt, outcome, edit)
-        self._worktrees.close(attempt.id)
-        self._judge_and_decide(judge, attempt)
+    def _climb(self, bench: Bench) -> str:
+        """Go on until there is a reason to stop; give it."""
+        desk = self.desk
+        phases = Phases(desk, self._agent, bench)
+        reason = sync(desk) if self.spec.sync.when == "once" else None
+        if reason is None:
+            self._measure(bench)
+        first = True
+        while reason is None:
+            reason = self._finish_queue(phases)
+            reason = reason or ("stopped" if desk.control.stop_requested() else None)
+            reason = reason or ends.reason_to_stop(self.state, self.spec, desk.control.wall_left_s)
+            if reason is None and desk.control.disk_is_full():
+                raise DiskFull(f"hardly any room left on the disk of {self.spec.folder}")
+            if reason is None and self.spec.sync.when == "each-iteration":
+                reason = sync(desk)
+                if reason is None:
+                    self._measure(bench)
+            if reason is None:
+                if not first:
+                    desk.control.wait(self.spec.pause_s)
+                first = False
+                reason = self._round(phases) if self.spec.batch else self._attempt(phases)
+        self._confirm(bench, reason)
+        return reason
 
-    def _task(self, problem: Problem, attempt: Attempt, tree: Path) -> EditTask:
-        logs = self.spec.folder / "attempts" / attempt.id
-        logs.mkdir(parents=True, exist_ok=True)
-        tunables = problem.tunables.get(self.spec.variant)
-        space = SearchSpace({})
-        if tunables is not None:
-            space = SearchSpace(tunables.space, tunables.constraints, problem.shapes.bench[0])
-        history = self._history()
-        learnings = matching_learnings(self.spec.learnings, problem.name, self.spec.target.name)
-        text = prompt.render(problem, self.variant_path, self.state, history, space, learnings)
-        (logs / "prompt.md").write_text(text, encoding="utf-8")
-        return EditTask(
-            attempt=attempt.id,
-            workdir=tree,
-            variant=tree / self.variant_path,
-            prompt=text,
-            log_dir=logs,
-            space=space,
-            history=history,
-            limits=self.spec.agent_limits,
+    def _attempt(self, phases: Phases) -> str | None:
+        attempt = phases.plan()
+        outcome, seconds = phases.edit(phases.prepare(attempt))
+        phases.record_edit(attempt, outcome, seconds)
+        self._tidy_after_edits()
+        return self.put_aside(phases, attempt, outcome)
+
+    def _round(self, phases: Phases) -> str | None:
+        """A batch; the reason to stop that one of its agents gave, if any."""
+        rest = (
+            lambda attempt, outcome: self.put_aside(phases, attempt, outcome),
+            lambda: self._finish_queue(phases),
         )
+        reason = run_round(self.desk, phases, self._agent, rest)
+        self._tidy_after_edits()
+        return reason
 
-    def _history(self) -> list[Trial]:
-        assert self.state.measured is not None
-        start = self.state.measured["start"]
-        defaults = self._tunables(self._committed(self.state.base))
-        trials = [Trial("start", defaults, "KEEP", "start", start["predicted_us"], "where the climb began")]
-        for attempt in self.state.decided:
-            reason = attempt.reason or attempt.failure or attempt.status
-            trials.append(
-                Trial(
-                    attempt.id, attempt.tunables, attempt.verdict, reason, attempt.predicted_us, attempt.hypothesis
-                )
-            )
-        return trials
+    def _finish_queue(self, phases: Phases) -> str | None:
+        """Take every open attempt to its end; the reason to stop when the judge stays blocked."""
+        for attempt in list(self.state.queue):
+            times = 0
+            while not phases.finish(attempt):
+                times += 1
+                pause = blocked_pause_s(times)
+                if pause is None:
+                    return "judge_infra"
+                self._wait(pause, f"the judge could not finish {attempt.id}: {attempt.detail}")
+                if self.desk.control.stop_requested():
+                    return "stopped"
+                if self.desk.control.wall_left_s <= 0:
+                    return "wall_clock"
+        return None
 
-    def _record_edit(self, attempt: Attempt, outcome: EditOutcome, edit: Edit) -> None:
-        if edit.patch:
-            write_atomic(self.spec.folder / "attempts" / attempt.id / "change.patch", edit.patch)
-        usable = outcome.status == "edited"
-        self._write(
-            "attempt.edited",
-            attempt=attempt.id,
-            status=outcome.status,
-            failure=outcome.reason,
-            detail=outcome.detail[:2000],
-            hypothesis=outcome.hypothesis[:2000],
-            usage=vars(outcome.usage) if outcome.usage else None,
-            blob=edit.blob if usable else None,
-            tunables=self._tunables(self._git.read_blob(edit.blob)) if edit.blob else {},
-            tampered=edit.tampered if usable else [],
-            extra=edit.extra[:100],
-        )
+    def put_aside(self, phases: Phases, attempt: Attempt, outcome: EditOutcome) -> str | None:
+        """Put an attempt aside when its end says nothing about its idea, and wait where that helps."""
+        control = self.desk.control
+        if outcome.reason == "cancelled" and attempt.failure != "disk":
+            phases.put_aside(attempt, control.why_cancel() or "cancelled")
+            return None
+        if outcome.status == "failed" and control.wall_left_s <= 0:
+            phases.put_aside(attempt, "wall_clock")
+            return None
+        if attempt.failure not in (RATE_LIMIT, INFRA):
+            return None
+        phases.put_aside(attempt, attempt.detail[:300], attempt.failure)
+        times = self._in_a_row(attempt.failure)
+        reason = "rate_limit" if attempt.failure == RATE_LIMIT else "agent_infra"
+        if times > RULES[attempt.failure].repeats:
+            return reason
+        seconds = _until_lifted(outcome, times) if attempt.failure == RATE_LIMIT else pause_s(times)
+        if seconds > min(self.spec.budgets.wait_s, control.wall_left_s):
+            return reason
+        self._wait(seconds, f"{attempt.failure}: {attempt.detail[:200]}")
+        return None
 
-    def _judge_and_decide(self, judge: Judge, attempt: Attempt) -> None:
-        judgeable = attempt.tampered or (attempt.blob is not None and not self._was_judged(attempt))
-        if attempt.phase == "edited" and judgeable:
-            self._write("attempt.judging", attempt=attempt.id)
-        if attempt.phase == "judging":
-            self._judge(judge, attempt)
-        self._decide(attempt)
+    def _in_a_row(self, failure: str) -> int:
+        count = 0
+        for attempt in reversed(list(self.state.attempts.values())):
+            if attempt.phase != "abandoned" or attempt.failure != failure:
+                break
+            count += 1
+        return count
 
-    def _was_judged(self, attempt: Attempt) -> bool:
-        """Whether an earlier attempt on the same champion had exactly this text."""
-        same = (attempt.blob, attempt.parent)
-        return any((a.blob, a.parent) == same and a.verdict for a in self.state.decided)
+    def _wait(self, seconds: float, why: str) -> None:
+        until = datetime.now(UTC).timestamp() + seconds
+        shown = datetime.fromtimestamp(until, UTC).isoformat(timespec="seconds")
+        self.desk.write("climb.waiting", why=why, seconds=round(seconds, 1), until=shown)
+        self.desk.control.wait(seconds)
 
-    def _judge(self, judge: Judge, attempt: Attempt) -> None:
-        """Judge an edited attempt, unless a receipt says that it was: a kill can fall between the two."""
-        receipt = self.receipts.find(climb=self.spec.name, attempt=attempt.id)
-        if receipt is None:
-            champion = self._committed(attempt.parent)
-            text = self._git.read_blob(attempt.blob) if attempt.blob else b""
-            margin = self.spec.margins.between(champion, text)
-            tampered = Ruling("frozen_changed", ", ".join(attempt.tampered)) if attempt.tampered else None
-            case = judge.judge(self._source(text), self._source(champion), margin, known=tampered)
-            receipt = self.receipts.add(record_of(case, judge, climb=self.spec.name, attempt=attempt.id))
-        prices = receipt["cost"]["shapes"]
-        self._write(
-            "attempt.judged",
-            attempt=attempt.id,
-            receipt=receipt["id"],
-            verdict=receipt["verdict"],
-            reason=receipt["reason"],
-            detail=receipt["detail"],
-            predicted_us=prices[0]["predicted_us"] if prices else None,
-            ratio=receipt["cost"]["ratio"],
-        )
+    def _tidy_after_edits(self) -> None:
+        """Empty the agents' temporary folder, and see to the branch.
 
-    def _decide(self, attempt: Attempt) -> None:
-        decision = policy.decision_of(attempt)
-        commit = None
-        if decision == "kept":
-            assert attempt.blob is not None
-            message = commit_message(self.state, attempt)
-            commit = self._branch.advance(attempt.id, attempt.parent, self.variant_path, attempt.blob, message)
-        self._write("attempt.decided", attempt=attempt.id, decision=decision, commit=commit)
+        While a climb runs, only its agent can have moved the branch: it is put back, and what was found is kept.
+        """
+        remove_tree(self.spec.folder / "tmp")
+        state = self.state
+        assert state.champion is not None
+        found = self.desk.branch.put_back(state.champion)
+        if found is not None:
+            if self.desk.git.commit_of(found):
+                self.desk.git.set_ref(f"refs/cairn/{self.spec.name}/found-{len(self.ledger.events)}", found)
+            self.desk.write("climb.repaired", what=f"branch {self.desk.branch.name}", found=found)
 
-    def _finish_open_attempt(self, judge: Judge) -> None:
-        attempt = self.state.open
-        if attempt is None:
+    def _confirm(self, bench: Bench, reason: str) -> None:
+        """Quote nothing that was not found again: the champion against the original baseline, with fresh seeds."""
+        state = self.state
+        if reason not in _WORTH_CONFIRMING or state.champion_attempt is None:
             return
-        if attempt.phase == "planned":
-            self._write(
-                "attempt.abandoned", attempt=attempt.id, reason="the climb was killed before the edit was done"
+        if state.confirmed and state.confirmed["champion"] == state.champion:
+            return
+        receipt = bench.confirm()
+        if receipt is not None:
+            found = headline(receipt)
+            self.desk.write(
+                "climb.confirmed",
+                champion=state.champion,
+                receipt=receipt["id"],
+                verdict=receipt["verdict"],
+                kind=found.kind,
+                us=found.us,
+                baseline_us=found.incumbent_us,
+                ratio=found.ratio,
             )
-        else:
-            self._judge_and_decide(judge, attempt)
 
-    # small things
 
-    def _committed(self, commit: str | None) -> bytes:
-        assert commit is not None
-        return self._git.read(commit, self.variant_path)
-
-    def _source(self, text: bytes) -> VariantSource:
-        return VariantSource(self.spec.variant, text)
-
-    @staticmethod
-    def _tunables(text: bytes) -> dict[str, Any]:
-        try:
-            return config_defaults(text.decode("utf-8", "replace"))
-        except BadInput:
-            return {}  # it will not import either, and the judge says so
+def _until_lifted(outcome: EditOutcome, times: int) -> float:
+    """Seconds until a rate limit is lifted: what the client said, else a minute, doubled each time."""
+    if outcome.retry_at is not None:
+        return max(1.0, (outcome.retry_at - datetime.now(UTC)).total_seconds())
+    return min(_LONGEST_UNKNOWN_LIMIT_S, _UNKNOWN_LIMIT_S * 2.0 ** (times - 1))

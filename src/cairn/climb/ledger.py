@@ -1,38 +1,67 @@
-"""The ledger of a climb: every act announced before it happens and recorded after it, in one append-only file."""
+"""The ledger of a climb: every act announced before it happens and recorded after it, in one append-only file.
 
-from collections.abc import Callable
+The writer has every line in memory. When somebody else shortens, rewrites or removes the file while a climb runs
+(an agent without a fence can), the lines are put back and what was found is kept beside it.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cairn.journal import Journal
+from cairn.climb.interrupts import Interrupts
+from cairn.journal import Journal, write_atomic
 
 Event = dict[str, Any]
 
-EVENTS = (
-    "climb.started",  # settings, base commit, branch
-    "climb.launched",  # one per launch of the process
-    "climb.measured",  # costs of baseline, start and champion; once for each fingerprint
-    "attempt.planned",  # id, parent commit, agent
-    "attempt.edited",  # how the agent ended; the blob of the variant
-    "attempt.judging",
-    "attempt.judged",  # receipt, verdict, cost
-    "attempt.decided",  # kept (with its commit), discarded, ...
-    "attempt.abandoned",  # a kill came before there was anything to judge
-    "climb.ended",  # reason
-)
+EVENTS: Mapping[str, str] = {
+    "climb.started": "settings, base commit, branch",
+    "climb.launched": "one per launch of the process: agent, model, budgets, fence",
+    "climb.stashed": "the user's changes, put away by object id; `restored` when they are back",
+    "climb.synced": "the main branch was merged into the champion, or why not",
+    "climb.measured": "costs of baseline, start and champion; once for each fingerprint",
+    "climb.waiting": "a pause: why, and until when",
+    "climb.repaired": "somebody else changed the ledger or the branch; it was put back",
+    "round.started": "number, attempts and directions of a batch",
+    "round.selected": "lineages after the round, and what was pruned",
+    "attempt.planned": "id, parent commit, agent, lineage, round, direction",
+    "attempt.editing": "the agent starts",
+    "attempt.edited": "how the agent ended; the claim, the cost, the blob of the variant",
+    "attempt.committed": "the edit as a commit that nothing collects, or why it is not judged",
+    "attempt.judging": "the judge starts",
+    "attempt.blocked": "the judge could not finish; the edit is kept and judged again",
+    "attempt.judged": "receipt, verdict, cost",
+    "attempt.checking": "the post-checks start",
+    "attempt.checked": "how each post-check ended",
+    "attempt.deciding": "what becomes of it; the branch moves next",
+    "attempt.decided": "kept (with its commit), discarded, ...",
+    "attempt.recorded": "the log is written and the folder is tidy",
+    "attempt.abandoned": "there is nothing to judge: a kill, a rate limit, a service that was down",
+    "climb.confirmed": "the champion against the original baseline with fresh seeds: the number to quote",
+    "climb.ended": "reason and exit code",
+}
 
 
 class Ledger:
     """Writes events with a number and a time; reads them back. The climb's lock guards the file."""
 
-    def __init__(self, path: Path, on_event: Callable[[Event], None] = lambda event: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        on_event: Callable[[Event], None] = lambda event: None,
+        interrupts: Interrupts | None = None,
+    ) -> None:
         self.path = path
         self._journal = Journal(path)
         self._on_event = on_event
+        self._interrupts = interrupts or Interrupts()
         read = self._journal.read()
         self.events: list[Event] = read.records
         self.torn = read.torn
+        self._size: int | None = None
+        self.repairs = 0
 
     def write(self, event: str, **fields: Any) -> Event:
         """Append one event; it is on disk when this returns."""
@@ -43,7 +72,21 @@ class Ledger:
             "event": event,
             **fields,
         }
-        self._journal.append(entry)
-        self.events.append(entry)
+        with self._interrupts.shielded():
+            self._put_back()
+            self._journal.append(entry)
+            self.events.append(entry)
+            self._size = self.path.stat().st_size
         self._on_event(entry)
         return entry
+
+    def _put_back(self) -> None:
+        """Restore the file when it is not what this writer left."""
+        if self._size is None or (self.path.is_file() and self.path.stat().st_size == self._size):
+            return
+        if self.path.is_dir() or self.path.is_symlink() or self.path.exists():
+            self.path.rename(self.path.with_name(f"{self.path.name}.found-{time.time_ns()}"))
+        lines = [json.dumps(event, separators=(",", ":"), ensure_ascii=False) for event in self.events]
+        text = "".join(f"{line}\n" for line in lines)
+        write_atomic(self.path, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+        self.repairs += 1

@@ -2,33 +2,48 @@
 
 from pathlib import PurePosixPath
 
-from cairn.climb.state import Attempt, State
+from cairn.climb.state import Attempt, State, anchor_us
 
 _TITLE_CHARS = 72
 
 
+def candidate_message(attempt: Attempt) -> str:
+    """The message of an edit before it is judged; it ends up on no branch."""
+    hypothesis = attempt.hypothesis.strip() or "not stated"
+    return f"{_shortened(f'attempt {attempt.id}: {hypothesis.splitlines()[0]}')}\n\n{hypothesis}\n"
+
+
 def commit_message(state: State, attempt: Attempt) -> str:
     """Write the message; the branch adds the trailer by which a later launch knows it."""
-    assert state.measured is not None
-    assert state.champion_us is not None
-    assert attempt.predicted_us is not None
-    before, after = state.champion_us, attempt.predicted_us
-    baseline, baseline_us = state.measured["baseline"]["variant"], state.measured["baseline"]["predicted_us"]
     hypothesis = attempt.hypothesis.strip() or "not stated"
-    target, share = state.settings["target"], after / before
     scope = PurePosixPath(state.settings["problem"]).name
     lines = [
         _shortened(f"perf({scope}): {hypothesis.splitlines()[0]}"),
         "",
         f"Hypothesis: {hypothesis}",
         "",
-        f"Predicted on {target}: {before:.1f} us -> {after:.1f} us, {share:.3f} of it.",
-        f"The baseline {baseline}: {baseline_us:.1f} us, {baseline_us / after:.2f} times as much.",
+        *_numbers(state, attempt),
         "",
         f"Cairn-Climb: {state.settings['name']}",
         f"Cairn-Receipt: {attempt.receipt}",
     ]
     return "\n".join(lines)
+
+
+def _numbers(state: State, attempt: Attempt) -> list[str]:
+    assert state.measured is not None
+    target = state.settings["target"]
+    if attempt.measured_us is not None:  # timed in pairs with the champion: the ratio is the finding
+        return [f"Measured on {target}: {attempt.ratio:.3f} of the champion's time, {attempt.measured_us:.1f} us."]
+    before, after = state.champion_us, attempt.predicted_us
+    baseline, baseline_us = state.measured["baseline"]["variant"], anchor_us(state.measured["baseline"])
+    assert before is not None
+    assert after is not None
+    assert baseline_us is not None
+    return [
+        f"Predicted on {target}: {before:.1f} us -> {after:.1f} us, {after / before:.3f} of it.",
+        f"The baseline {baseline}: {baseline_us:.1f} us, {baseline_us / after:.2f} times as much.",
+    ]
 
 
 def _shortened(title: str) -> str:

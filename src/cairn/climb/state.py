@@ -1,4 +1,8 @@
-"""The state of a climb, folded from its ledger: there is no other copy that could disagree with it."""
+"""The state of a climb, folded from its ledger: there is no other copy that could disagree with it.
+
+Everything that a page, a prompt or a decision needs is here under the names that the ledger uses. Ledgers of earlier
+versions fold as well: what they did not record stays at its default.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -6,35 +10,106 @@ from typing import Any
 
 from cairn.climb.ledger import Event
 
+_OVER = ("decided", "recorded")
+_LARGEST_BATCH = 256  # a climb has never more than one batch open
 # fields of an attempt that an event sets; they have the same names in the ledger
 _EVENT_FIELDS = {
-    "edited": ("status", "failure", "hypothesis", "blob", "tampered", "tunables"),
-    "judged": ("receipt", "verdict", "reason", "predicted_us", "ratio"),
-    "decided": ("decision", "commit"),
+    "planned": ("agent", "parent", "lineage", "round", "variant", "direction", "epoch"),
+    "edited": (
+        *("status", "hypothesis", "expected_effect", "evidence", "idea_class", "reject_if", "blob", "tampered"),
+        *("tunables", "usage", "cost_usd", "cost_basis", "model", "agent_failure", "failure", "detail", "extra"),
+        *("agent_s", "transcript", "likeness", "nodes", "signature"),
+    ),
+    "committed": ("candidate", "refused"),
+    "blocked": ("detail",),
+    "judged": (
+        *("receipt", "verdict", "reason", "detail", "predicted_us", "measured_us", "ratio", "judge_s", "failure"),
+        "signature",
+    ),
+    "checked": ("checks",),
+    "decided": ("decision", "commit", "why"),
+    "abandoned": ("reason", "failure"),
 }
 
 
 @dataclass
 class Attempt:
-    """One attempt as far as it got. `phase`: planned, edited, judging, judged, decided or abandoned."""
+    """One attempt as far as it got.
+
+    `phase`: planned, editing, edited, committed, judging, blocked, judged, checking, checked, deciding, decided,
+    recorded or abandoned. `failure`: one of the classes of `failures.RULES`, or empty. `epoch`: counts environments
+    and champions; what was tried in another epoch may be tried again. Seconds are of this attempt alone.
+    """
 
     id: str
-    parent: str
-    agent: str
+    parent: str = ""
+    agent: str = ""
     phase: str = "planned"
-    hypothesis: str = ""
+    lineage: str | None = None
+    round: int | None = None
+    variant: str | None = None
+    direction: str = ""
+    epoch: str = ""
+    model: str = ""
     status: str = ""
+    hypothesis: str = ""
+    expected_effect: str = ""
+    evidence: str = ""
+    idea_class: str = ""
+    reject_if: str = ""
+    usage: dict[str, int] | None = None
+    cost_usd: float | None = None
+    cost_basis: str = "unknown"
     failure: str = ""
+    agent_failure: str = ""
+    signature: str = ""
+    detail: str = ""
+    agent_s: float = 0.0
+    judge_s: float = 0.0
+    transcript: str | None = None
     blob: str | None = None
+    candidate: str | None = None
+    likeness: str = ""
+    nodes: int | None = None
     tampered: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
     tunables: dict[str, Any] = field(default_factory=dict)
+    refused: str = ""
+    blocked: int = 0
+    checks: list[dict[str, Any]] = field(default_factory=list)
     verdict: str = ""
     reason: str = ""
     receipt: str | None = None
     predicted_us: float | None = None
+    measured_us: float | None = None
     ratio: float | None = None
     decision: str = ""
+    why: str = ""
     commit: str | None = None
+    started: str = ""
+    ended: str = ""
+
+    @property
+    def cost_us(self) -> float | None:
+        """Its cost in the climb's own kind, predicted or measured."""
+        return self.predicted_us if self.predicted_us is not None else self.measured_us
+
+    @property
+    def tokens(self) -> int:
+        usage = self.usage or {}
+        return int(usage.get("input_tokens", 0)) + int(usage.get("output_tokens", 0))
+
+
+@dataclass
+class Totals:
+    """What a climb has used, over all launches and also by attempts that were put aside."""
+
+    tokens: int = 0
+    cost_usd: float = 0.0
+    cost_unknown: int = 0
+    agent_s: float = 0.0
+    judge_s: float = 0.0
+    failures: int = 0
 
 
 @dataclass
@@ -50,22 +125,51 @@ class State:
     champion_receipt: str | None = None
     champion_attempt: str | None = None
     attempts: dict[str, Attempt] = field(default_factory=dict)
+    decided: list[Attempt] = field(default_factory=list)
+    lineages: dict[str, Any] = field(default_factory=dict)
+    rounds: list[dict[str, Any]] = field(default_factory=list)
+    synced: dict[str, Any] | None = None
+    confirmed: dict[str, Any] | None = None
+    problem_at: str | None = None
+    launch: dict[str, Any] = field(default_factory=dict)
     launches: int = 0
+    environments: int = 0
+    waiting: dict[str, Any] | None = None
+    stash: str | None = None
+    totals: Totals = field(default_factory=Totals)
     ended: str | None = None
+    ended_detail: str = ""
 
     @property
-    def decided(self) -> list[Attempt]:
-        """Attempts that are over, in order; one that a kill cut short is not among them."""
-        return [attempt for attempt in self.attempts.values() if attempt.phase == "decided"]
+    def queue(self) -> list[Attempt]:
+        """Attempts that are not finished, oldest first: queued ones and what a kill left behind."""
+        late = list(self.attempts.values())[-_LARGEST_BATCH:]
+        return [a for a in late if a.phase not in ("recorded", "abandoned") and not _old_style_end(a)]
 
     @property
     def open(self) -> Attempt | None:
-        """The attempt that a kill left unfinished, if any."""
-        return next((a for a in self.attempts.values() if a.phase not in ("decided", "abandoned")), None)
+        """The attempt that is under way, or that a kill left unfinished."""
+        return next((attempt for attempt in self.queue if attempt.phase != "decided"), None)
+
+    @property
+    def original(self) -> dict[str, Any]:
+        """The baseline's anchor: what every claim is compared with in the end."""
+        assert self.measured is not None
+        return dict(self.measured["baseline"])
+
+    @property
+    def epoch(self) -> str:
+        """What an idea's fate depends on besides itself: the champion and the environment."""
+        return f"{self.environments}:{self.champion}"
 
     def next_id(self) -> str:
         """An id that no attempt of any launch has had."""
         return f"a{len(self.attempts) + 1:04d}"
+
+
+def _old_style_end(attempt: Attempt) -> bool:
+    """Earlier versions ended with the decision, and had no epoch; nothing is left to do for such an attempt."""
+    return attempt.phase == "decided" and not attempt.epoch
 
 
 def fold(events: Iterable[Event]) -> State:
@@ -77,33 +181,136 @@ def fold(events: Iterable[Event]) -> State:
 
 
 def apply(state: State, event: Event) -> None:
-    """Add one event to a state."""
+    """Add one event to a state; events that this version does not know change nothing."""
     kind = event["event"]
-    if kind == "climb.started":
-        state.settings = event["settings"]
-        state.base = state.champion = event["base"]
-        state.branch = event["branch"]
-    elif kind == "climb.launched":
-        state.launches += 1
-        state.ended = None
-    elif kind == "climb.measured":
-        state.measured = event
-        state.champion_us = event["champion"]["predicted_us"]
-        state.champion_receipt = event["champion"]["receipt"]
-    elif kind == "climb.ended":
-        state.ended = event["reason"]
-    elif kind == "attempt.planned":
-        state.attempts[event["attempt"]] = Attempt(event["attempt"], event["parent"], event["agent"])
-    else:
-        _apply_to_attempt(state, state.attempts[event["attempt"]], kind.removeprefix("attempt."), event)
+    if kind.startswith("attempt."):
+        _apply_to_attempt(state, kind.removeprefix("attempt."), event)
+    elif (act := _ACTS.get(kind)) is not None:
+        act(state, event)
+    if kind != "climb.waiting":
+        state.waiting = None
 
 
-def _apply_to_attempt(state: State, attempt: Attempt, phase: str, event: Event) -> None:
+def _started(state: State, event: Event) -> None:
+    state.settings = event["settings"]
+    state.base = state.champion = state.problem_at = event["base"]
+    state.branch = event["branch"]
+
+
+def _launched(state: State, event: Event) -> None:
+    state.launches += 1
+    state.launch = event
+    state.ended, state.ended_detail = None, ""
+
+
+def _measured(state: State, event: Event) -> None:
+    state.measured = event
+    state.environments += 1
+    state.champion_us = anchor_us(event["champion"])
+    state.champion_receipt = event["champion"]["receipt"]
+
+
+def _synced(state: State, event: Event) -> None:
+    state.synced = event
+    if event.get("commit"):
+        state.champion = state.problem_at = event["commit"]
+
+
+def _ended(state: State, event: Event) -> None:
+    state.ended, state.ended_detail = event["reason"], event.get("detail", "")
+
+
+def _selected(state: State, event: Event) -> None:
+    state.lineages = event["lineages"]
+    state.rounds.append(event)
+
+
+def _waiting(state: State, event: Event) -> None:
+    state.waiting = event
+
+
+def _confirmed(state: State, event: Event) -> None:
+    state.confirmed = event
+
+
+def _stashed(state: State, event: Event) -> None:
+    state.stash = None if event.get("restored") else event["stash"]
+
+
+_ACTS = {
+    "climb.started": _started,
+    "climb.launched": _launched,
+    "climb.measured": _measured,
+    "climb.synced": _synced,
+    "climb.ended": _ended,
+    "climb.waiting": _waiting,
+    "climb.stashed": _stashed,
+    "climb.confirmed": _confirmed,
+    "round.selected": _selected,
+}
+
+
+def anchor_us(anchor: dict[str, Any]) -> float | None:
+    """An anchor's cost, predicted or measured; a record has one of them."""
+    value = anchor.get("predicted_us")
+    return anchor.get("measured_us") if value is None else value
+
+
+def _apply_to_attempt(state: State, phase: str, event: Event) -> None:
+    name = event["attempt"]
+    attempt = state.attempts.setdefault(name, Attempt(name))
+    if phase == "decided" and attempt.phase not in _OVER:
+        state.decided.append(attempt)
     attempt.phase = phase
-    for name in _EVENT_FIELDS.get(phase, ()):
-        setattr(attempt, name, event[name])
-    if phase == "decided" and attempt.commit is not None:
+    for key in _EVENT_FIELDS.get(phase, ()):
+        if key in event:
+            setattr(attempt, key, event[key])
+    if (act := _ATTEMPT_ACTS.get(phase)) is not None:
+        act(state, attempt, event)
+
+
+def _planned(state: State, attempt: Attempt, event: Event) -> None:
+    attempt.started = event["time"]
+
+
+def _edited(state: State, attempt: Attempt, event: Event) -> None:
+    if "agent_failure" not in event:  # an earlier version kept the agent's own word here
+        attempt.agent_failure = attempt.failure
+    _add_usage(state.totals, attempt)
+
+
+def _blocked(state: State, attempt: Attempt, event: Event) -> None:
+    attempt.blocked += 1
+
+
+def _judged(state: State, attempt: Attempt, event: Event) -> None:
+    state.totals.judge_s += attempt.judge_s
+
+
+def _over(state: State, attempt: Attempt, event: Event) -> None:
+    attempt.ended = event["time"]
+    state.totals.failures += bool(event.get("counts"))
+    if attempt.phase == "decided" and attempt.commit is not None:
         state.champion = attempt.commit
-        state.champion_us = attempt.predicted_us
+        state.champion_us = attempt.cost_us
         state.champion_receipt = attempt.receipt
         state.champion_attempt = attempt.id
+
+
+_ATTEMPT_ACTS = {
+    "planned": _planned,
+    "edited": _edited,
+    "blocked": _blocked,
+    "judged": _judged,
+    "decided": _over,
+    "abandoned": _over,
+}
+
+
+def _add_usage(totals: Totals, attempt: Attempt) -> None:
+    totals.agent_s += attempt.agent_s
+    totals.tokens += attempt.tokens
+    if attempt.cost_usd is not None:
+        totals.cost_usd += attempt.cost_usd
+    elif attempt.cost_basis != "free":
+        totals.cost_unknown += 1

@@ -9,6 +9,7 @@ All of them lie in one folder of the run and are gone when the climb stops.
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -23,7 +24,7 @@ from cairn.process import MARKER
 
 MOST_VARIANT_BYTES = 2 * 2**20
 _MOST_COMPARED_BYTES = 64 * 2**20
-_MOST_EXTRA, _MOST_WALKED = 100, 20_000
+_MOST_EXTRA, _MOST_WALKED, _MOST_TAMPERED = 100, 20_000, 20
 _NO_REPOSITORY = "gitdir: /dev/null/none\n"  # stops a git that looks upwards after `rm -rf .git`
 
 Stamp = tuple[int, int, int, int, int]
@@ -107,6 +108,18 @@ class Worktrees:
         patch = self._git.patch(parent, self._git.tree_with(parent, variant, blob), [variant])
         return Edit(blob, patch, tampered, extra)
 
+    def _tampered(self, root: Path, checkout: _Checkout, variant: str) -> list[str]:
+        """Tracked files that are not what they were; one is enough to reject, so not all of many are named."""
+        found: list[str] = []
+        for path, stamp in checkout.stamps.items():
+            if path == variant or _stamp(root / path) == stamp:
+                continue
+            if not self._same(root, path, checkout.files[path]):
+                found.append(path)
+                if len(found) >= _MOST_TAMPERED:
+                    break
+        return found
+
     def _same(self, root: Path, path: str, known: tuple[str, str]) -> bool:
         """Whether a file is what its commit says, although it was touched or written anew."""
         mode, blob = known
@@ -118,7 +131,7 @@ class Worktrees:
             return False
         if content is None:
             return False
-        if content == self._git.read_blob(blob):
+        if _blob_id(content, blob) == blob:
             return True
         filtered = self._git.run("cat-file", "--filters", f"--path={path}", blob)
         return content == filtered.encode("utf-8", "surrogateescape")
@@ -154,6 +167,12 @@ def read_plain(root: Path, relative: str, most_bytes: int) -> bytes | None:
         if state.st_size > most_bytes:
             raise ValueError(f"{state.st_size} bytes, more than {most_bytes}")
         return file.read(most_bytes + 1)[:most_bytes]
+
+
+def _blob_id(content: bytes, like: str) -> str:
+    """The name that git gives a content, in the kind of hash that `like` is."""
+    kind = hashlib.sha1 if len(like) == 40 else hashlib.sha256
+    return kind(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -1,0 +1,194 @@
+"""The judge's bench: the judge on a pristine checkout, opened when needed, opened anew when one of its helpers died.
+
+The judge's own processes can be killed from outside, above all by a machine that is short of memory. That says
+nothing about the variant, so the step is repeated with fresh processes a few times before it counts.
+"""
+
+import errno
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from cairn.climb.desk import Desk
+from cairn.climb.failures import DOUBTFUL, INFRA, RULES, class_of_receipt, pause_s
+from cairn.climb.likeness import likeness_of
+from cairn.climb.policy import NOT_DEARER, is_simpler
+from cairn.climb.state import Attempt
+from cairn.errors import BadInput, CairnError, DiskFull, Missing, TryAgain
+from cairn.judge.calibration import Calibration
+from cairn.judge.case import Case
+from cairn.judge.protocol import VariantSource
+from cairn.judge.record import headline, record_of
+from cairn.judge.referee import Judge
+from cairn.judge.verdict import Ruling
+from cairn.learnings.signature import signature
+from cairn.problem import Problem, load_problem
+from cairn.worker_watch import WorkerFailure
+
+OpenJudge = Callable[[Problem], AbstractContextManager[Judge]]
+_OPEN_TRIES = 3
+
+
+class Blocked(Exception):
+    """The judge could not finish, and the variant is not to blame."""
+
+
+class Bench:
+    """Holds the judge open between attempts; use as a context manager."""
+
+    def __init__(self, desk: Desk, open_judge: OpenJudge) -> None:
+        self._desk = desk
+        self._open_judge = open_judge
+        self._context: AbstractContextManager[Judge] | None = None
+        self._judge: Judge | None = None
+        self._opened_at: str | None = None
+
+    def __enter__(self) -> "Bench":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the judge's processes."""
+        context, self._context, self._judge = self._context, None, None
+        if context is not None:
+            context.__exit__(None, None, None)
+
+    def judge(self) -> Judge:
+        """The judge for the problem as it is now; opened again when the problem moved on.
+
+        Raises:
+            BadInput, Missing: the problem or the installation is broken, not merely a process dead.
+        """
+        if self._judge is not None and self._opened_at == self._desk.state.problem_at:
+            return self._judge
+        self.close()
+        for left in reversed(range(_OPEN_TRIES)):
+            try:
+                return self._open()
+            except (CairnError, OSError, WorkerFailure) as error:
+                if not left or not from_outside(error):
+                    raise
+        raise AssertionError("unreachable")
+
+    def _open(self) -> Judge:
+        commit = self._desk.state.problem_at
+        assert commit is not None
+        tree = self._desk.worktrees.open("pristine", commit)
+        context = self._open_judge(load_problem(tree / self._desk.problem_path))
+        judge = context.__enter__()
+        self._context, self._judge, self._opened_at = context, judge, commit
+        measured = self._desk.state.measured
+        if measured and measured.get("calibration") and measured["fingerprint"] == judge.fingerprint():
+            judge.use(Calibration.of(measured["calibration"]))
+        return judge
+
+    def settle(self, attempt: Attempt, number: int) -> dict[str, Any]:
+        """The receipt of an attempt; one that a killed launch has written already is not written again.
+
+        Raises:
+            Blocked: the judge's own processes, or git, failed.
+            DiskFull: no room to write.
+        """
+        desk = self._desk
+        known = desk.receipts.find(climb=desk.spec.name, attempt=attempt.id)
+        if known is not None:
+            return known
+        try:
+            case = self._examine(attempt, number)
+            if case.ruling is not None and self._doubtful(case.ruling.reason, attempt):
+                self.close()
+                case = self._examine(attempt, number)
+            return desk.receipts.add(record_of(case, self.judge(), climb=desk.spec.name, attempt=attempt.id))
+        except (CairnError, OSError, WorkerFailure) as error:
+            self.close()
+            if not from_outside(error):
+                raise
+            raise Blocked(str(error)) from error
+
+    @staticmethod
+    def _doubtful(reason: str, attempt: Attempt) -> bool:
+        """Whether a ruling may come from outside: a killed process, or a pristine copy that somebody reached."""
+        return reason in DOUBTFUL or (reason == "frozen_changed" and not attempt.tampered)
+
+    def confirm(self) -> dict[str, Any] | None:
+        """The champion against the problem's own baseline with fresh seeds; None when the judge cannot tell now."""
+        desk = self._desk
+        champion = desk.source(desk.committed(desk.state.champion))
+        label = f"confirm-{str(desk.state.champion)[:12]}"
+        try:
+            judge = self.judge()
+            known = desk.receipts.find(climb=desk.spec.name, attempt=label, fingerprint=judge.fingerprint())
+            if known is not None:
+                return known
+            baseline = VariantSource.read(judge.problem.variant(judge.problem.baseline))
+            case = judge.confirm(champion, baseline)
+            return desk.receipts.add(record_of(case, judge, climb=desk.spec.name, attempt=label))
+        except (CairnError, OSError, WorkerFailure) as error:
+            self.close()
+            if not from_outside(error):
+                raise
+            return None
+
+    def _examine(self, attempt: Attempt, number: int) -> Case:
+        desk = self._desk
+        measured_beside_others = desk.spec.target.measured and attempt.round is not None
+        champion = desk.committed(desk.state.champion if measured_beside_others else attempt.parent)
+        text = desk.git.read_blob(attempt.blob) if attempt.blob else b""
+        tampered = Ruling("frozen_changed", ", ".join(attempt.tampered)[:600]) if attempt.tampered else None
+        return self.judge().judge(
+            desk.source(text),
+            desk.source(champion),
+            self._margin(champion, text),
+            known=tampered,
+            number=number,
+        )
+
+    def _margin(self, champion: bytes, text: bytes) -> float | None:
+        """The margin; a predicted cost that is merely not dearer is enough for a plainly simpler kernel."""
+        simpler = is_simpler(likeness_of(text)[1], likeness_of(champion)[1])
+        if simpler and not self._desk.spec.target.measured:
+            return NOT_DEARER
+        return self._desk.spec.margins.between(champion, text)
+
+
+def from_outside(error: BaseException) -> bool:
+    """Whether trouble came from the machine, so that the same step may go well another time."""
+    if isinstance(error, DiskFull) or is_disk_trouble(error):
+        return False
+    if isinstance(error, WorkerFailure):
+        return error.reason != "raised"
+    cause = error.__cause__
+    if isinstance(error, BadInput | Missing):
+        return isinstance(cause, WorkerFailure) and cause.reason != "raised"
+    return isinstance(error, TryAgain | OSError)
+
+
+def is_disk_trouble(error: BaseException) -> bool:
+    """Whether an error is about room to write."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in full)
+
+
+def judged_fields(receipt: dict[str, Any], judge_s: float) -> dict[str, Any]:
+    """What the ledger keeps of a receipt."""
+    found = headline(receipt)
+    failure = class_of_receipt(receipt)
+    return {
+        "receipt": receipt["id"],
+        "verdict": receipt["verdict"],
+        "reason": receipt["reason"],
+        "detail": receipt["detail"],
+        "predicted_us": found.us if found.kind == "predicted" else None,
+        "measured_us": found.us if found.kind == "measured" else None,
+        "ratio": found.ratio,
+        "failure": failure,
+        "signature": signature(f"{receipt['reason']}: {receipt['detail']}") if failure else "",
+        "judge_s": round(judge_s, 3),
+    }
+
+
+def blocked_pause_s(times: int) -> float | None:
+    """How long to wait before a blocked attempt is judged again; None when it is enough for this launch."""
+    return pause_s(times) if times < RULES[INFRA].repeats else None

@@ -1,0 +1,96 @@
+"""The climb's log for people: one Markdown entry for each attempt, rendered from the ledger and only ever appended to.
+
+Every number in an entry is the ledger's, and every claim is marked as the agent's. `log_lint` holds the two together.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from cairn.climb.state import Attempt, State, anchor_us
+from cairn.journal import write_atomic
+
+_TAIL_BYTES = 65_536
+REQUIRED = ("Date", "Commit", "Starting commit", "Hypothesis", "Correctness checks", "Cost", "Decision")
+
+
+def number_of(attempt: Attempt) -> int:
+    """An attempt's number: a0012 is 12."""
+    return int(attempt.id[1:])
+
+
+def heading(attempt: Attempt) -> str:
+    """The heading of an entry."""
+    words = _one_line(attempt.hypothesis)[:80] or attempt.decision
+    return f"### Iteration {number_of(attempt)} - {words}"
+
+
+def entry(attempt: Attempt) -> str:
+    """One attempt as Markdown."""
+    kind = "measured" if attempt.measured_us is not None else "predicted"
+    cost = "none" if attempt.cost_us is None else f"{attempt.cost_us:.3f} us {kind}"
+    if attempt.cost_us is not None and attempt.ratio is not None:
+        cost += f", {attempt.ratio:.4f} of the incumbent's"
+    fields = {
+        "Attempt": attempt.id,
+        "Date": attempt.ended or attempt.started,
+        "Commit": attempt.commit or f"none ({attempt.decision})",
+        "Starting commit": attempt.parent,
+        "Agent": " ".join(filter(None, (attempt.agent, attempt.model))),
+        "Lineage": attempt.lineage or "",
+        "Hypothesis": _one_line(attempt.hypothesis) or "not stated",
+        "Expected effect (claimed)": _one_line(attempt.expected_effect),
+        "Evidence (claimed)": _one_line(attempt.evidence),
+        "Idea class": attempt.idea_class,
+        "Correctness checks": f"{attempt.verdict} ({attempt.reason})" if attempt.verdict else "not judged",
+        "Receipt": attempt.receipt or "",
+        "Cost": cost,
+        "Post-checks": "; ".join(f"{check['outcome']}: `{check['command']}`" for check in attempt.checks),
+        "Decision": " ".join(filter(None, (attempt.decision, f"({attempt.why})" if attempt.why else ""))),
+        "Failure": " ".join(filter(None, (attempt.failure, _one_line(attempt.detail)[:300])))
+        if attempt.failure
+        else "",
+        "Tokens": str(attempt.tokens) if attempt.usage else "",
+        "Money": f"{attempt.cost_usd:.4f} USD" if attempt.cost_usd is not None else "",
+    }
+    lines = [f"- {name}: {value}" for name, value in fields.items() if value]
+    return "\n".join([heading(attempt), "", *lines, ""])
+
+
+def render_log(state: State, attempts: Iterable[Attempt] | None = None) -> str:
+    """The whole log of a climb."""
+    chosen = state.decided if attempts is None else attempts
+    entries = [entry(attempt) for attempt in sorted(chosen, key=number_of)]
+    return "\n".join([_head(state), *entries])
+
+
+def _head(state: State) -> str:
+    settings, measured = state.settings, state.measured or {}
+    lines = [f"# Log of the climb {settings.get('name')}", ""]
+    lines += [f"- {name}: {settings.get(name)}" for name in ("problem", "variant", "target")]
+    if measured:
+        lines.append(f"- Baseline: {measured['baseline']['variant']}, {_us(anchor_us(measured['baseline']))}")
+        lines.append(f"- Start: {_us(anchor_us(measured['start']))}")
+    return "\n".join([*lines, "", "Rendered from the ledger; change nothing here by hand.", ""])
+
+
+def write_log(state: State, path: Path, attempt: Attempt) -> None:
+    """Append an attempt's entry once; write the log anew when somebody took it away."""
+    if not path.is_file() or path.is_symlink():
+        write_atomic(path, render_log(state))
+        return
+    with path.open("r+b") as file:
+        size = path.stat().st_size
+        file.seek(max(0, size - _TAIL_BYTES))
+        tail = file.read()
+        if f"- Attempt: {attempt.id}\n".encode() not in tail:
+            file.write(
+                ("" if tail.endswith(b"\n\n") else "\n").encode() + entry(attempt).encode("utf-8", "replace")
+            )
+
+
+def _us(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f} us"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

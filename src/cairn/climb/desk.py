@@ -1,0 +1,82 @@
+"""What every phase of a climb works with: the spec, the ledger and its fold, git, receipts, folders."""
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cairn.climb.branch import ChampionBranch
+from cairn.climb.control import Control
+from cairn.climb.interrupts import Interrupts
+from cairn.climb.ledger import Event, Ledger
+from cairn.climb.spec import ClimbSpec
+from cairn.climb.state import State, apply, fold
+from cairn.climb.worktrees import Worktrees
+from cairn.errors import BadInput
+from cairn.git import Git
+from cairn.judge.protocol import VariantSource
+from cairn.judge.receipt import ReceiptBook
+from cairn.variant_text import config_defaults
+
+
+class Desk:
+    """One launch's tools, and the small questions that several phases ask."""
+
+    def __init__(self, spec: ClimbSpec, on_event: Callable[[Event], None], interrupts: Interrupts) -> None:
+        self.spec = spec
+        self.git = Git(spec.problem)
+        self.problem_path = self.git.relative(spec.problem)
+        self.variant_path = f"{self.problem_path}/variants/{spec.variant}.py"
+        self.branch = ChampionBranch(self.git, spec.branch)
+        self.ledger = Ledger(spec.folder / "ledger.jsonl", on_event, interrupts)
+        self.state: State = fold(self.ledger.events)
+        self.receipts = ReceiptBook(spec.folder / "receipts.jsonl")
+        self.worktrees = Worktrees(self.git, spec.folder / "worktrees")
+        self.control = Control(spec.folder, min(spec.wall_s, spec.budgets.wall_s))
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append to the ledger and to the state."""
+        apply(self.state, self.ledger.write(event, **fields))
+
+    def committed(self, commit: str | None) -> bytes:
+        """The climbed variant as it is in a commit."""
+        assert commit is not None
+        return self.git.read(commit, self.variant_path)
+
+    def source(self, text: bytes) -> VariantSource:
+        return VariantSource(self.spec.variant, text)
+
+    def tunables(self, text: bytes) -> dict[str, Any]:
+        """Literal defaults of `Config`; none when the text does not parse, which the judge will say."""
+        try:
+            return {key: _plain(value) for key, value in config_defaults(text.decode("utf-8", "replace")).items()}
+        except (BadInput, RecursionError, MemoryError):
+            return {}
+
+    def ref_of(self, attempt: str) -> str:
+        """The name that keeps an attempt's edit from being collected while it is not decided."""
+        return f"refs/cairn/{self.spec.name}/{attempt}"
+
+    def folder_of(self, attempt: str) -> Path:
+        """The folder of an attempt's logs, made anew when somebody put something else in its place."""
+        path = self.spec.folder / "attempts" / attempt
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            path.unlink()
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def keep_file(self, attempt: str, name: str, content: bytes) -> Path:
+        """Write a file of an attempt, whatever stands in its place."""
+        path = self.folder_of(attempt) / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        path.write_bytes(content)
+        return path
+
+
+def _plain(value: Any) -> Any:
+    """A literal as JSON can say it; other literals (bytes, sets, complex numbers) as their text."""
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)[:200]

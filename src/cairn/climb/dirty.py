@@ -1,0 +1,77 @@
+"""What becomes of the user's uncommitted changes while a climb runs, as the policy says.
+
+worktree   they stay where they are; attempts begin at the commit and never see them (the default)
+stash      they are put away and brought back at the end, by object id, never by position
+fail       the climb does not begin
+allow      as worktree, without a word
+"""
+
+import time
+from collections.abc import Callable
+
+from cairn.climb.desk import Desk
+from cairn.errors import Missing, TryAgain, UsageError
+
+_SHOWN = 5
+
+
+def put_away(desk: Desk, say: Callable[[str], None]) -> None:
+    """Apply the policy before the first attempt.
+
+    Raises:
+        UsageError: the policy is `fail`, and there are changes.
+    """
+    policy = desk.spec.dirty
+    if policy == "allow":
+        return
+    changed = desk.git.dirty() if policy != "worktree" else desk.git.dirty([f"{desk.problem_path}/"])
+    if not changed:
+        return
+    names = ", ".join(changed[:_SHOWN]) + (f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else "")
+    if policy == "fail":
+        raise UsageError(f"there are uncommitted changes: {names}", hint="commit them, or --dirty-policy worktree")
+    if policy == "worktree":
+        say(f"note: uncommitted changes are not part of the climb: {names}")
+    elif desk.state.stash is None:
+        _stash(desk, say)
+
+
+def _stash(desk: Desk, say: Callable[[str], None]) -> None:
+    before = desk.git.commit_of("refs/stash")
+    message = (
+        f"cairn climb {desk.spec.name} {time.time_ns()}"  # a kill right after it leaves an entry people can read
+    )
+    desk.git.run_in_tree("stash", "push", "--quiet", "--include-untracked", "-m", message)
+    stash = desk.git.commit_of("refs/stash")
+    if stash is None or stash == before:
+        return
+    desk.git.set_ref(f"refs/cairn/{desk.spec.name}/stash", stash)  # kept whatever happens to the list
+    desk.write("climb.stashed", stash=stash, restored=False)
+    say(f"your changes are put away as {stash[:12]}; they come back when the climb ends")
+
+
+def bring_back(desk: Desk, say: Callable[[str], None]) -> None:
+    """Restore what was put away, if the tree can take it; otherwise it stays where it is, and is named."""
+    stash = desk.state.stash
+    if stash is None:
+        return
+    try:
+        if desk.git.run("rev-parse", f"{stash}^1").strip() != desk.git.head() or desk.git.dirty():
+            raise TryAgain("the tree has changed since")
+        desk.git.run_in_tree("stash", "apply", "--quiet", "--index", stash)
+    except (Missing, TryAgain) as error:
+        say(f"your changes are still put away ({error}): git stash apply --index {stash}")
+        return
+    desk.write("climb.stashed", stash=stash, restored=True)
+    desk.git.delete_ref(f"refs/cairn/{desk.spec.name}/stash")
+    _drop(desk, stash)
+
+
+def _drop(desk: Desk, stash: str) -> None:
+    """Take the entry off the list: the one with this object id, wherever it stands by now."""
+    try:
+        listed = desk.git.run_in_tree("stash", "list", "--format=%H").split()
+        if stash in listed:
+            desk.git.run_in_tree("stash", "drop", "--quiet", f"stash@{{{listed.index(stash)}}}")
+    except (Missing, TryAgain):
+        return

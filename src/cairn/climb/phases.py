@@ -1,0 +1,218 @@
+"""The way of one attempt: plan, edit, commit, judge, post-check, decide, record.
+
+Each step is in the ledger before it happens and after it, and each can be taken again from what is there: after a
+kill the next launch looks at the phase and goes on. Only the edit itself is not repeated, because nobody knows how
+far it came.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cairn.agents.protocol import Agent, EditOutcome, EditTask, Trial
+from cairn.climb import policy
+from cairn.climb.bench import Bench, Blocked, is_disk_trouble, judged_fields
+from cairn.climb.checks import run_checks
+from cairn.climb.claims import claim_fields, clean
+from cairn.climb.climb_log import write_log
+from cairn.climb.desk import Desk
+from cairn.climb.ends import counts_as_failure
+from cairn.climb.failures import AGENT, DISK, INFRA, class_of_agent
+from cairn.climb.likeness import likeness_of
+from cairn.climb.message import candidate_message, commit_message
+from cairn.climb.planning import task_for
+from cairn.climb.state import Attempt
+from cairn.climb.storage import bound_attempt
+from cairn.climb.worktrees import Edit
+from cairn.errors import BadInput, CairnError
+from cairn.learnings.signature import signature
+
+_MOST_TAMPERED = 100
+
+
+class Phases:
+    """Takes attempts from one phase to the next. Everything but `edit` runs in the main thread."""
+
+    def __init__(self, desk: Desk, agent: Agent, bench: Bench) -> None:
+        self._desk = desk
+        self._agent = agent
+        self._bench = bench
+
+    def plan(self, **fields: Any) -> Attempt:
+        """Announce an attempt; `fields` name its parent, lineage, round, variant and direction in a round."""
+        desk = self._desk
+        assert desk.state.champion is not None
+        attempt_id = desk.state.next_id()
+        parent = fields.pop("parent", desk.state.champion)
+        epoch = f"{desk.state.environments}:{parent}"
+        desk.write(
+            "attempt.planned", attempt=attempt_id, parent=parent, agent=self._agent.name, epoch=epoch, **fields
+        )
+        return desk.state.attempts[attempt_id]
+
+    def prepare(self, attempt: Attempt, siblings: Sequence[Trial] = ()) -> EditTask:
+        """A folder and a prompt for an attempt; the edit is announced."""
+        tree = self._desk.worktrees.open(attempt.id, attempt.parent)
+        task = task_for(self._desk, self._bench.judge().problem, attempt, tree, siblings)
+        self._desk.write("attempt.editing", attempt=attempt.id)
+        return task
+
+    def edit(self, task: EditTask) -> tuple[EditOutcome, float]:
+        """Let the agent work; trouble of the machine is an outcome as well. Safe in any thread."""
+        started = time.monotonic()
+        try:
+            outcome = self._agent.edit(task)
+        except (OSError, CairnError) as error:
+            kind = "disk" if is_disk_trouble(error) else "agent_error" if isinstance(error, BadInput) else "infra"
+            outcome = EditOutcome("failed", reason=kind, detail=str(error))
+        return outcome, time.monotonic() - started
+
+    def record_edit(self, attempt: Attempt, outcome: EditOutcome, seconds: float) -> None:
+        """Read what the agent left, and let its folder go."""
+        desk = self._desk
+        edit = desk.worktrees.edit_of(attempt.id, attempt.parent, desk.variant_path)
+        if edit.patch:
+            desk.keep_file(attempt.id, "change.patch", edit.patch.encode("utf-8", "surrogateescape"))
+        failure, detail = self._trouble(outcome, edit)
+        usable = outcome.status == "edited" and not failure
+        text = desk.git.read_blob(edit.blob) if edit.blob else b""
+        likeness, nodes = likeness_of(text) if edit.blob else ("", None)
+        desk.write(
+            "attempt.edited",
+            attempt=attempt.id,
+            status=outcome.status,
+            **claim_fields(outcome),
+            failure=failure,
+            detail=clean(detail),
+            signature=signature(f"{outcome.reason}: {detail}") if failure else "",
+            blob=edit.blob if usable else None,
+            likeness=likeness,
+            nodes=nodes,
+            tunables=desk.tunables(text) if edit.blob else {},
+            tampered=[clean(path, 300) for path in edit.tampered[:_MOST_TAMPERED]] if usable else [],
+            extra=[clean(path, 300) for path in edit.extra],
+            agent_s=round(seconds, 3),
+            transcript=self._relative(outcome.transcript),
+        )
+        desk.worktrees.close(attempt.id)
+
+    def _trouble(self, outcome: EditOutcome, edit: Edit) -> tuple[str, str]:
+        """Class and words of what went wrong, if anything did."""
+        why = self._desk.control.why_cancel() if outcome.reason == "cancelled" else ""
+        if why == "disk":
+            return DISK, "the agent was stopped: there is hardly any room left to write"
+        if outcome.status == "failed":
+            return class_of_agent(outcome.reason), outcome.detail
+        if outcome.status == "edited" and edit.unusable:
+            return AGENT, edit.unusable
+        return "", outcome.detail
+
+    def _relative(self, path: Path | None) -> str | None:
+        if path is None:
+            return None
+        folder = self._desk.spec.folder.resolve()
+        return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+    def put_aside(self, attempt: Attempt, reason: str, failure: str = "") -> None:
+        """End an attempt that says nothing about its idea; it does not count."""
+        self._desk.worktrees.close(attempt.id)
+        self._desk.write("attempt.abandoned", attempt=attempt.id, reason=reason, failure=failure, counts=False)
+
+    def finish(self, attempt: Attempt) -> bool:
+        """Take an edited attempt to its end; False when the judge was blocked, and it stays queued."""
+        if attempt.phase in ("planned", "editing"):
+            self.put_aside(attempt, "the climb was killed before the edit was done")
+            return True
+        if attempt.phase == "edited":
+            self._commit(attempt)
+        if attempt.phase in ("committed", "judging", "blocked") and not self.judge(attempt):
+            return False
+        self.conclude(attempt)
+        return True
+
+    def examine(self, attempt: Attempt) -> bool:
+        """Commit and judge an edited attempt without deciding it yet; False when the judge was blocked."""
+        self._commit(attempt)
+        return self.judge(attempt)
+
+    def conclude(self, attempt: Attempt) -> None:
+        """Check, decide and record an attempt that was judged, or needs no judge."""
+        if attempt.phase in ("committed", "judged", "checking"):
+            self._check(attempt)
+        if attempt.phase in ("committed", "judged", "checked", "deciding"):
+            self._decide(attempt)
+        if attempt.phase == "decided":
+            self._record(attempt)
+
+    def _commit(self, attempt: Attempt) -> None:
+        """Keep the edit as a commit that git does not collect, unless there is nothing worth judging."""
+        desk, refused, candidate = self._desk, "", None
+        if attempt.blob is not None and not attempt.tampered:
+            refused = policy.refusal(desk.state, attempt, likeness_of(desk.committed(attempt.parent))[0])
+            if not refused:
+                message = candidate_message(attempt)
+                candidate = desk.git.commit_file(attempt.parent, desk.variant_path, attempt.blob, message)
+                desk.git.set_ref(desk.ref_of(attempt.id), candidate)
+        desk.write("attempt.committed", attempt=attempt.id, candidate=candidate, refused=refused)
+
+    def judge(self, attempt: Attempt) -> bool:
+        """Judge an attempt that has something to judge; False when the judge could not finish."""
+        if attempt.candidate is None and not attempt.tampered:
+            return True
+        desk = self._desk
+        if attempt.phase != "judging":
+            desk.write("attempt.judging", attempt=attempt.id)
+        started = time.monotonic()
+        number = sum(1 for each in desk.state.decided if each.verdict) + 1
+        try:
+            receipt = self._bench.settle(attempt, number)
+        except Blocked as error:
+            desk.write("attempt.blocked", attempt=attempt.id, failure=INFRA, detail=clean(str(error)))
+            return False
+        desk.write("attempt.judged", attempt=attempt.id, **judged_fields(receipt, time.monotonic() - started))
+        return True
+
+    def _check(self, attempt: Attempt) -> None:
+        wanted = attempt.verdict == "KEEP" and self._desk.spec.checks.commands and not policy.is_probe(attempt)
+        if not wanted:
+            return
+        if attempt.phase != "checking":
+            self._desk.write("attempt.checking", attempt=attempt.id)
+        self._desk.write("attempt.checked", attempt=attempt.id, checks=run_checks(self._desk, attempt))
+
+    def _decide(self, attempt: Attempt) -> None:
+        desk = self._desk
+        decision = policy.decision_of(attempt)
+        if decision == "kept" and not self._beats_champion(attempt):
+            decision = "advanced"
+        if attempt.phase != "deciding":
+            desk.write("attempt.deciding", attempt=attempt.id, decision=decision)
+        commit, why = None, attempt.refused
+        if decision == "kept":
+            assert attempt.blob is not None
+            assert desk.state.champion is not None
+            message = commit_message(desk.state, attempt)
+            commit = desk.branch.advance(attempt.id, desk.state.champion, desk.variant_path, attempt.blob, message)
+        counts = counts_as_failure(attempt, decision, desk.spec)
+        desk.write("attempt.decided", attempt=attempt.id, decision=decision, commit=commit, why=why, counts=counts)
+
+    def _beats_champion(self, attempt: Attempt) -> bool:
+        """Judged against the champion itself, or cheaper by the margin between different kernels."""
+        state = self._desk.state
+        if attempt.parent == state.champion or self._desk.spec.target.measured:
+            return True
+        if self._desk.branch.holds(attempt.id):
+            return True  # the branch moved before a kill
+        if attempt.cost_us is None or state.champion_us is None:
+            return False
+        return attempt.cost_us < state.champion_us * (1 - (self._desk.spec.margins.edit or 0.0))
+
+    def _record(self, attempt: Attempt) -> None:
+        """Write the log for people, bound what is kept, and let git collect what nobody needs."""
+        desk = self._desk
+        bound_attempt(desk.folder_of(attempt.id))
+        if attempt.candidate is not None and attempt.round is None:  # a round's are needed for its selection
+            desk.git.delete_ref(desk.ref_of(attempt.id))
+        write_log(desk.state, desk.spec.folder / "log.md", attempt)
+        desk.write("attempt.recorded", attempt=attempt.id)

@@ -45,7 +45,7 @@ HEAVY = {
     "libtpu": {"worker"},
     "optuna": {"agents/tuner.py"},
     "github": {"github.py"},
-    "ray": set[str](),
+    "ray": {"execution/leases_ray.py"},
     "wandb": set[str](),
     "matplotlib": {"report/canvas.py"},
     "jinja2": {"report/page.py"},

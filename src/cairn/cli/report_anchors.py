@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from cairn.cli.report_receipts import receipt_row
+from cairn.climb.ledger import Event
 from cairn.climb.state import State
 from cairn.report.receipt_rows import Receipt
 from cairn.report.rows import Anchor, Attempt, Confirmation, Kind
@@ -90,9 +91,16 @@ def _champion(state: State, receipts: Receipts, kind: Kind, attempts: Sequence[A
     )
 
 
-def confirmation_of(receipts: Sequence[Mapping[str, Any]], kind: Kind) -> Confirmation | None:
+def confirmation_of(
+    receipts: Sequence[Mapping[str, Any]], events: Sequence[Event], kind: Kind, champion: str | None
+) -> Confirmation | None:
+    """The last confirmation, unless the ledger says that it was of another champion than today's."""
     found = next((each for each in reversed(receipts) if each.get("purpose") == "confirmation"), None)
     if found is None:
+        return None
+    told = next((each for each in reversed(events) if each.get("receipt") == found.get("id")), {})
+    commit = str(told.get("champion") or found.get("commit") or "")
+    if commit and champion and commit != champion:
         return None
     row = receipt_row(found)
     us, _, _, found_kind = headline_cost(row)
@@ -110,5 +118,5 @@ def confirmation_of(receipts: Sequence[Mapping[str, Any]], kind: Kind) -> Confir
         ratio_low=timing.ratio_low if timing else None,
         ratio_high=timing.ratio_high if timing else None,
         margin=row.margin,
-        commit=str(found.get("commit") or ""),
+        commit=commit,
     )

@@ -12,7 +12,7 @@ import psutil
 
 from cairn.climb.ledger import Event
 
-_START_OF = {"edited": "planned", "judged": "judging"}
+_START_OF = {"edited": ("editing", "planned"), "judged": ("judging",)}
 
 
 @dataclass
@@ -24,7 +24,8 @@ class Told:
 
     def seconds(self, to: str) -> float | None:
         """How long the step that ends with the event `to` took."""
-        start, end = self.times.get(_START_OF[to]), self.times.get(to)
+        start = next((self.times[name] for name in _START_OF[to] if name in self.times), None)
+        end = self.times.get(to)
         return seconds_between(start, end) if start and end else None
 
 
@@ -84,7 +85,20 @@ def phase_of(events: Sequence[Event]) -> str:
     doing = {
         "climb.started": "preparing",
         "climb.launched": "pricing baseline, start and champion",
+        "climb.stashed": "preparing",
+        "climb.synced": "preparing",
         "climb.measured": "planning the next attempt",
+        "climb.waiting": f"waiting: {last.get('why', 'a pause')}, until {last.get('until', 'it is over')}",
+        "climb.confirmed": "confirmed the champion against the baseline",
+        "round.started": f"round {last.get('round', '')}".strip(),
+        "round.selected": "planning the next round",
+        "attempt.editing": f"{attempt}: {last.get('agent', 'the agent')} edits",
+        "attempt.committed": f"{attempt}: edited",
+        "attempt.blocked": f"{attempt}: the judge could not finish",
+        "attempt.checking": f"{attempt}: post-checks run",
+        "attempt.checked": f"{attempt}: deciding",
+        "attempt.deciding": f"{attempt}: deciding",
+        "attempt.recorded": "planning the next attempt",
         "attempt.planned": f"{attempt}: {last.get('agent', 'the agent')} edits",
         "attempt.edited": f"{attempt}: edited",
         "attempt.judging": f"{attempt}: being judged",

@@ -67,7 +67,7 @@ def _attempt(run: RoundsRun, this: Round, variant: Variant, trust: Trust) -> Att
         hypothesis=variant.intent.motive or variant.intent.direction or variant.name,
         idea_class=variant.intent.direction,
         verdict=_verdict(variant, trust, kept=kept),
-        reason=trust.status if variant.status != MISSING else "missing",
+        reason=_reason(variant, trust),
         detail=f"{trust.level}: {', '.join(words)}{latency} {variant.error[:_ERROR_CHARS]}".strip(),
         decision="kept" if kept else "no result" if variant.status == MISSING else "not selected",
         kind="reported",
@@ -83,6 +83,13 @@ def _verdict(variant: Variant, trust: Trust, *, kept: bool) -> str:
     if variant.status == SUCCESS:
         return "KEEP" if kept else "DISCARD"
     return "CRASH" if variant.status == COMPILE_ERROR else "DISCARD"
+
+
+def _reason(variant: Variant, trust: Trust) -> str:
+    if variant.status == MISSING:
+        return "missing"
+    contradicted = trust.level == UNTRUSTED and variant.status == SUCCESS and trust.codes
+    return trust.codes[0] if contradicted else trust.status
 
 
 def _histories(run: RoundsRun) -> Mapping[str, list[str]]:

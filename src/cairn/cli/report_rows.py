@@ -1,5 +1,6 @@
 """A climb as the rows a report is made of. Reads; never writes."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from cairn.cli.report_anchors import (
 from cairn.cli.report_events import Told, active_seconds, is_running, phase_of, told_of
 from cairn.cli.report_find import LEDGER, RECEIPTS, Source
 from cairn.cli.report_receipts import calibration_of, flat, receipt_row
-from cairn.cli.report_transcript import read_utterances, transcript_file
+from cairn.cli.report_transcript import open_regular, read_utterances, transcript_file
 from cairn.climb.ledger import Event, Ledger
 from cairn.climb.state import State, fold
 from cairn.judge.receipt import ReceiptBook
@@ -28,7 +29,7 @@ from cairn.report.rows import (
     Utterance,
 )
 
-_DIFF_CHARS = 200_000
+_DIFF_BYTES = 200_000
 
 
 def climb_run(source: Source) -> Run:
@@ -71,7 +72,7 @@ def climb_run(source: Source) -> Run:
         bound_by=shape.target_bound_by if shape else "",
         margins={name: float(value) for name, value in (state.settings.get("margins") or {}).items() if value},
         anchors=anchors_of(state, receipts, kind, attempts),
-        confirmation=confirmation_of(all_receipts, kind),
+        confirmation=confirmation_of(all_receipts, events, kind, state.champion),
         attempts=attempts,
         budget=_budget(state, events, attempts),
         calibration=_calibration(measured, all_receipts),
@@ -120,8 +121,8 @@ def _attempt(name: str, parent: str, phase: str, told: Told, places: tuple[Recei
         tunables={key: str(value) for key, value in (fields.get("tunables") or {}).items()},
         verdict=_text(fields, "verdict"),
         reason=_text(fields, "reason"),
-        failure=_text(fields, "failure"),
-        detail=_text(fields, "detail"),
+        failure=_text(fields, "failure") or _text(fields, "agent_failure"),
+        detail=_text(fields, "detail") or _text(fields, "why"),
         decision=_text(fields, "decision") or ("abandoned" if phase == "abandoned" else ""),
         commit=_text(fields, "commit"),
         kind=kind,
@@ -164,12 +165,12 @@ def _count(usage: object, name: str) -> int | None:
 
 def _diff(path: Path) -> tuple[str, int]:
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            text = file.read(_DIFF_CHARS).decode("utf-8", "replace")
+        with open_regular(path) as file:
+            data = file.read(_DIFF_BYTES)
+            left = os.fstat(file.fileno()).st_size - len(data)
     except OSError:
         return "", 0
-    return text, max(0, size - _DIFF_CHARS)
+    return data.decode("utf-8", "replace"), left
 
 
 def _transcript(folder: Path, named: str) -> tuple[list[Utterance], int, str]:
@@ -194,8 +195,8 @@ def _state_of(state: State, events: Sequence[Event], *, running: bool) -> RunSta
 
 def _budget(state: State, events: Sequence[Event], attempts: Sequence[Attempt]) -> list[Limit]:
     launch = next((each for each in reversed(events) if each.get("event") == "climb.launched"), {})
-    budget = launch.get("budget")
-    stated: Mapping[str, Any] = budget if isinstance(budget, Mapping) else {}
+    budgets = launch.get("budgets")
+    stated: Mapping[str, Any] = budgets if isinstance(budgets, Mapping) else {}
     rows = [Limit(name="attempts", used=len(state.decided), limit=_number(launch.get("attempts")))]
     rows.append(
         Limit(name="wall clock", used=active_seconds(events), limit=_number(stated.get("wall_s")), unit="s")
@@ -206,6 +207,9 @@ def _budget(state: State, events: Sequence[Event], attempts: Sequence[Attempt]) 
     money = [each.cost_usd for each in attempts if each.cost_usd is not None]
     if money or stated.get("cost_usd"):
         rows.append(Limit(name="money", used=sum(money), limit=_number(stated.get("cost_usd")), unit="USD"))
+    if stated.get("device_s"):
+        judged = sum(each.judge_s or 0.0 for each in attempts)
+        rows.append(Limit(name="judging", used=judged, limit=_number(stated["device_s"]), unit="s"))
     return rows
 
 

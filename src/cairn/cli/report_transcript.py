@@ -5,9 +5,11 @@ length, so only its two ends are read when it is large, and the page says how mu
 """
 
 import json
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cairn.report.rows import Utterance
 
@@ -21,16 +23,20 @@ def transcript_file(folder: Path, named: str) -> Path | None:
     """The file a ledger names, else the one that an attempt's folder seems to keep it in."""
     if named:
         path = Path(named) if Path(named).is_absolute() else folder / named
-        for candidate in (path, folder.parent.parent / named):
-            if candidate.is_file():
+        for candidate in (folder.parent.parent / named, path):
+            if _is_ordinary(candidate):
                 return candidate
-    return next((path for pattern in _NAMES for path in sorted(folder.glob(pattern)) if path.is_file()), None)
+    return next((path for pattern in _NAMES for path in sorted(folder.glob(pattern)) if _is_ordinary(path)), None)
+
+
+def _is_ordinary(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def read_utterances(path: Path) -> tuple[list[Utterance], int]:
     """What a transcript holds, and how many of its characters are left out."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
         if size <= 2 * _READ_BYTES:
             parts = [file.read()]
         else:
@@ -46,6 +52,19 @@ def read_utterances(path: Path) -> tuple[list[Utterance], int]:
             found += _of_line(line)
     cut = sum(max(0, len(each.text) - _ENTRY_CHARS) for each in found)
     return [_shortened(each) for each in found], left_out + cut
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that an agent may have put there: no link is followed, no pipe is waited for.
+
+    Raises:
+        OSError: it is not there, or no ordinary file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is no ordinary file")
+    return os.fdopen(descriptor, "rb")
 
 
 def _shortened(entry: Utterance) -> Utterance:

@@ -184,8 +184,10 @@ def _spent(now: Standing) -> Text:
 
 
 def _table(now: Standing) -> Table:
-    table = Table("attempt", "verdict", "reason", f"{now.kind} µs", "ratio", box=None, pad_edge=False)
-    table.add_column("what", no_wrap=True, overflow="ellipsis")
+    table = Table(box=None, pad_edge=False, expand=True)
+    for title in ("attempt", "verdict", "reason", f"{now.kind} µs", "ratio"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("what", no_wrap=True, overflow="ellipsis", ratio=1)
     for each in now.stream[-_STREAM:]:
         verdict = str(each.get("verdict", ""))
         us = each.get(f"{now.kind}_us")

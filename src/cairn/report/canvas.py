@@ -6,7 +6,7 @@ picture serves both themes; in a file of its own they get values, with a dark se
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -14,7 +14,9 @@ from typing import Any
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 # role -> (what is painted with, light, dark); the first is never seen. Light and dark both keep 3:1 on their ground.
 ROLES = {
@@ -32,6 +34,7 @@ ROLES = {
     "second": ("#01010c", "#b4570c", "#f0a35e"),
 }
 _LIGHT, _DARK = 1, 2
+_LOG_FROM = 4.0
 _FONT = "DejaVu Sans"  # it comes with matplotlib; pages use their own
 _LINK = re.compile(r'<a xlink:href="#([^"]*)"[^>]*>')
 _NUMBER = re.compile(r"(?<=[ \"ML])(-?\d+\.\d{3,})")
@@ -151,6 +154,19 @@ def _themes() -> str:
     return f"<style>{plain}@media(prefers-color-scheme:dark){{svg{{{values(_DARK)}}}}}</style>"
 
 
+def scale_costs(axes: Any, values: Sequence[float], room: tuple[float, float] = (1.35, 1.9)) -> None:
+    """Give an axis of costs its scale: logarithmic when they lie far apart, from zero otherwise."""
+    positive = [value for value in values if value > 0]
+    if positive and max(positive) > _LOG_FROM * min(positive):
+        axes.set_yscale("log")
+        axes.set_ylim(min(positive) / room[0], max(positive) * room[1])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+    elif positive:
+        axes.set_ylim(0, max(positive) * 1.2)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")
+
+
 def theme_css(column: str) -> str:
     """The roles as variables of a style sheet. `column`: light or dark."""
     at = _DARK if column == "dark" else _LIGHT
@@ -172,8 +188,6 @@ def _recolour(figure: Figure, seen: dict[str, str]) -> None:
 
 
 def _recolour_one(artist: Any, getter: str, setter: str, seen: dict[str, str]) -> None:
-    from matplotlib.colors import to_hex, to_rgba_array
-
     current = to_rgba_array(getattr(artist, getter)())
     if len(current) == 0:
         return

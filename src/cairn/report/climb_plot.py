@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cairn.report import words
-from cairn.report.canvas import Paint, Size, colour, png, svg
+from cairn.report.canvas import Paint, Size, colour, png, scale_costs, svg
 from cairn.report.rows import Attempt, Kind, Run
 from cairn.report.summary import champion_line, gain_line
 
@@ -20,7 +20,6 @@ _ROLES = {
     "INVALID": "invalid",
     "CRASH": "crash",
 }
-_LOG_FROM = 4.0
 Point = tuple[int, Attempt]
 
 
@@ -162,12 +161,9 @@ def _axes(axes: Any, run: Run, kind: Kind, drawn: Sequence[float], *, gains: boo
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel(f"{kind} gain over its reference, times" if gains else f"{kind} cost, µs of one call")
     positive = [value for value in drawn if value > 0]
-    if positive and not gains and max(positive) > _LOG_FROM * min(positive):
-        axes.set_yscale("log")
-        axes.set_ylim(min(positive) / 1.35, max(positive) * 1.9)
-        axes.yaxis.set_minor_formatter(lambda value, _: "")
-    elif positive:
-        axes.set_ylim(0, max(positive) * 1.2)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")
+    if gains:
+        axes.set_ylim(0, max(positive, default=1.0) * 1.2)
+    else:
+        scale_costs(axes, drawn)
     if not positive:
         axes.text(0.5, 0.5, "no costs yet", transform=axes.transAxes, ha="center", color=colour("muted"))

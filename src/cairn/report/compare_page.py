@@ -91,7 +91,7 @@ def _side_by_side(runs: Two, summaries: tuple[Summary, Summary]) -> Markup:
         ("money", lambda _, summary: words.money(summary.spent.cost_usd)),
     ]
     cells = [[name, *(tell(run, each) for run, each in zip(runs, summaries, strict=True))] for name, tell in rows]
-    return table("sides", "Both runs", [Column(""), Column("A"), Column("B")], cells, search=False)
+    return table("sides", "Both runs", [Column("fact"), Column("A"), Column("B")], cells, search=False, sort=False)
 
 
 def _cost(run: Run, label: str) -> str:
@@ -168,7 +168,16 @@ def _environment(runs: Two) -> Markup:
     for name in names:
         mine, theirs = (run.environment.get(name, words.DASH) for run in runs)
         rows.append(
-            [name, mine, theirs, Cell("" if mine == theirs else "differs", tone="warning", badge=mine != theirs)]
+            [
+                name,
+                mine,
+                theirs,
+                Cell("same" if mine == theirs else "differs", tone="warning", badge=mine != theirs),
+            ]
         )
-    columns = [Column(""), Column("A", text=True), Column("B", text=True), Column("")]
-    return table("environments", "Environments", columns, rows, search=False) if rows else paragraph("Not known.")
+    columns = [Column("fact"), Column("A", text=True), Column("B", text=True), Column("difference")]
+    return (
+        table("environments", "Environments", columns, rows, search=False, sort=False)
+        if rows
+        else paragraph("Not known.")
+    )

@@ -66,6 +66,7 @@ def table(
     rows: Iterable[Sequence[Cell | str]],
     *,
     search: bool = True,
+    sort: bool = True,
 ) -> Markup:
     """A table.
 
@@ -73,9 +74,12 @@ def table(
         name: unique in its page.
         caption: what it shows, in a few words; screen readers say it first.
         search: whether it gets a box to search in.
+        sort: whether its headings sort it; what has an order of its own should keep it.
     """
     cells = [[each if isinstance(each, Cell) else Cell(each) for each in row] for row in rows]
-    return _part("table", name, caption, columns, [[_inert(each) for each in row] for row in cells], search)
+    return _part(
+        "table", name, caption, columns, [[_inert(each) for each in row] for row in cells], (search, sort)
+    )
 
 
 def picture(caption: str, wide: str, narrow: str = "") -> Markup:

@@ -50,9 +50,10 @@ def _headline(run: Run, summary: Summary) -> str:
 
 def _standing(run: Run, summary: Summary) -> str:
     done = f"{words.plural(summary.done, 'attempt')}, {len(summary.kept)} kept"
-    why = f"({run.reason.replace('_', ' ')})" if run.reason else f" ({run.phase})" if run.phase else ""
+    why = run.reason.replace("_", " ") or run.phase
+    state = f"{run.state} ({cell(why)})" if why else run.state
     what = ", ".join(filter(None, (run.problem, run.variant, run.target, run.shape)))
-    return f"{done}; {run.state}{cell(why)}. {cell(what)}. Last act {words.moment(run.updated)}."
+    return f"{done}; {state}. {cell(what)}. Last act {words.moment(run.updated)}."
 
 
 def _anchors(run: Run) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cairn.report.canvas import Size, colour, svg
+from cairn.report.canvas import Size, colour, scale_costs, svg
 from cairn.report.rows import Run
 from cairn.report.summary import champion_line
 
@@ -102,7 +102,4 @@ def _finish(axes: Any, runs: Sequence[Run]) -> None:
         for run in runs
         for us in [*(us for _, us in champion_line(run)), *(each.us for each in run.attempts if each.us)]
     ]
-    if values and max(values) > 4 * min(values) > 0:
-        axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(lambda value, _: "")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")
+    scale_costs(axes, values, room=(1.2, 1.3))

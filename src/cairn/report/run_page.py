@@ -39,6 +39,7 @@ ATTEMPT_PLACE = Markup(
     '</noscript><div id="attempt-place"></div>'
 )
 _HYPOTHESIS_CHARS, _WORD_CHARS = 140, 40
+_ALWAYS = 4  # columns that stand even when they are empty
 
 
 def run_page(report: Report) -> str:
@@ -134,7 +135,7 @@ def attempt_table(run: Run, number: int = 0, name: str = "attempt-table") -> Mar
         Column("verdict", choose=True),
         Column("decision", choose=True),
         Column("reason", choose=True),
-        Column(f"{run.kind} µs", number=True),
+        Column("reported gain" if run.source == "rounds" else f"{run.kind} µs", number=True),
         Column("interval", number=True),
         Column("ratio", number=True, hint="cost over the incumbent's, over all bench shapes"),
         Column("agent", choose=True),
@@ -142,18 +143,19 @@ def attempt_table(run: Run, number: int = 0, name: str = "attempt-table") -> Mar
         Column("hypothesis", text=True),
         Column("judged", number=True, hint="time the judgement took"),
     ]
-    keep = [True] * len(columns)
-    keep[8] = any(each.lineage for each in run.attempts)
     rows = [_attempt_cells(each, run, number) for each in run.attempts]
-    columns = [column for column, wanted in zip(columns, keep, strict=True) if wanted]
-    rows = [[cell for cell, wanted in zip(row, keep, strict=True) if wanted] for row in rows]
+    wanted = [
+        at < _ALWAYS or any(row[at].text not in ("", words.DASH) for row in rows) for at in range(len(columns))
+    ]
+    columns = [column for column, each in zip(columns, wanted, strict=True) if each]
+    rows = [[cell for cell, each in zip(row, wanted, strict=True) if each] for row in rows]
     return table(name, f"Attempts of {one_line(run.name)}", columns, rows)
 
 
 def _attempt_cells(attempt: Attempt, run: Run, number: int) -> list[Cell]:
     cost = words.microseconds(attempt.us)
     if attempt.us is None and attempt.speedup is not None:
-        cost = f"{words.times(attempt.speedup)} reported"
+        cost = words.times(attempt.speedup)
     elif attempt.us is not None and attempt.kind != run.kind:
         cost = f"{cost} {attempt.kind}"
     return [

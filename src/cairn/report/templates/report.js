@@ -82,7 +82,7 @@
     if (tools) tools.hidden = rows.length < 2;
     search?.addEventListener("input", apply);
     for (const select of selects) select.addEventListener("change", apply);
-    [...table.tHead.rows[0].cells].forEach((head, at) => {
+    if (table.classList.contains("sortable")) [...table.tHead.rows[0].cells].forEach((head, at) => {
       const button = h("button", {type: "button"}, head.textContent);
       button.addEventListener("click", () => {
         const falling = head.getAttribute("aria-sort") === "ascending";

@@ -23,7 +23,7 @@ PROBLEMS = sorted(path.parent.name for path in KERNELS.glob("*/problem.yaml"))
 VARIANTS = [(name, path.stem) for name in PROBLEMS for path in sorted((KERNELS / name).glob("variants/*.py"))]
 SEED = 20_240_229
 MAX_OVER_RMS = 16  # the largest of 10^5..10^6 errors lies 10 to 15 times above their root mean square
-POINTS_PER_VARIANT = 4
+POINTS_PER_VARIANT = 3
 
 
 @functools.cache

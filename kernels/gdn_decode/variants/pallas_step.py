@@ -85,7 +85,9 @@ def _spread_mxu(rows, width):
 
     def column(h):
         return jnp.dot(
-            jnp.where(diagonal, wide[h : h + 1], 0.0).astype(jnp.bfloat16), ones, preferred_element_type=jnp.float32
+            jnp.where(diagonal, wide[h : h + 1], 0.0).astype(jnp.bfloat16),
+            ones,
+            preferred_element_type=jnp.float32,
         )
 
     return column

@@ -50,8 +50,9 @@ def _softmax(logits_ref, out_ref, lanes: int, unroll: int) -> None:
     rows, C = logits_ref.shape
 
     def sweep(visit, carry):
-        return jax.lax.fori_loop(0, C // lanes, lambda i, value: visit(pl.ds(i * lanes, lanes), value), carry,
-                                 unroll=unroll)
+        return jax.lax.fori_loop(
+            0, C // lanes, lambda i, value: visit(pl.ds(i * lanes, lanes), value), carry, unroll=unroll
+        )
 
     # Kept 128 lanes wide until the sweep is over: one reduction across lanes instead of one a piece.
     def fold(piece, combine):

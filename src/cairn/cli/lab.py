@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cairn.cli.lab_options import subject_options, target_options
-from cairn.cli.output import emit, json_option
+from cairn.cli.output import emit, json_option, say
 
 
 @click.group()
@@ -113,6 +113,68 @@ def explain(subject: str, as_json: bool, root: Path | None, **options: Any) -> N
     data = short.as_data() if options["only_brief"] else explain_data(found, short)
     emit(data, as_json, short.as_markdown if options["only_brief"] else lambda: explain_text(found, short))
     sys.exit(0 if short.us is not None else 1)
+
+
+@lab.command("compare")
+@click.argument("subject")
+@click.argument("other", required=False)
+@subject_options
+@target_options
+@click.option("--against", default=None, metavar="VARIANT", help="Of a problem: the other variant.")
+@click.option("--against-set", multiple=True, metavar="FIELD=VALUE", help="What the other one has set otherwise.")
+def compare(subject: str, other: str | None, as_json: bool, root: Path | None, **options: Any) -> None:
+    """Predict two kernels side by side; a difference that the model cannot resolve is INCONCLUSIVE.
+
+    The other one is OTHER, or the same SUBJECT with --against or --against-set. Settings of one kernel are told apart
+    by the model's resolution within a kernel; different kernels by the wider of their intervals.
+
+    \b
+    Example:
+      cairn lab compare kernels/gdn --variant pallas_fwd --against xla_chunked --target all
+      cairn lab compare mine.py:old mine.py:new --shapes 'bf16[4096,4096], bf16[4096,4096]' --target v5e,v6e
+      cairn lab compare kernels/gdn --variant pallas_fwd --against-set chunk=128
+
+    Exit code 0: SUBJECT is FASTER on every target. 1: it is not.
+    """
+    from cairn.cli.lab_compare import compare_text, compared
+
+    rows = compared(subject, other, root, options)
+    emit({"kind": "predicted", "comparisons": rows}, as_json, lambda: compare_text(rows))
+    sys.exit(0 if all(row["verdict"] == "FASTER" for row in rows) else 1)
+
+
+@lab.command("sweep")
+@click.argument("subject")
+@subject_options
+@target_options
+@click.option(
+    "--over", multiple=True, metavar="FIELD=A,B,C", help="Choices of a field. Default: a problem's tunables."
+)
+@click.option(
+    "--where", multiple=True, metavar="CONDITION", help="Only points for which it holds: 'bm * bn <= 65536'."
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Points at a time.")
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Rows to print.")
+@click.option("--exhaustive", is_flag=True, help="Try hopeless points too.")
+def sweep(subject: str, as_json: bool, root: Path | None, **options: Any) -> None:
+    """Rank a grid of settings by predicted time, on the first target.
+
+    Hopeless points are left out: those at least as large as one that did not fit in vector memory, and those whose
+    compile takes more than ten times the median (and 30 s). Answers are kept, so an interrupted sweep goes on.
+
+    \b
+    Example:
+      cairn lab sweep kernels/matmul --variant pallas_tiled --target tpu-v5e
+      cairn lab sweep mine.py:matmul --shapes 'bf16[2048,2048] bf16[2048,2048]' --over bm=128,256 --over bn=128,256,512
+
+    Exit code 0: at least one point has a number. 1: none has.
+    """
+    from cairn.cli.lab_subjects import wish_of
+    from cairn.cli.lab_sweep import sweep_text, swept
+
+    data = swept(wish_of(subject, root, options), options, say)
+    emit(data, as_json, lambda: sweep_text(data, options["top"]))
+    sys.exit(0 if any(row["us"] is not None for row in data["rows"]) else 1)
 
 
 @lab.command("cache")

@@ -17,11 +17,18 @@ def write(path: Path, data: object) -> Path:
 
 def test_defaults_without_a_registry(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "HEAD").touch()
     (tmp_path / "below").mkdir()
     registry = load_registry(tmp_path / "below")
     assert registry.path is None
     assert registry.paths.learnings == tmp_path / "AGENT.md"
     assert registry.paths.reports is None
+
+
+def test_an_empty_git_folder_is_no_repository(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "below").mkdir()
+    assert load_registry(tmp_path / "below").root == tmp_path / "below"
 
 
 @pytest.mark.parametrize("place", ["registry.json", ".codex/skills/registry.json", ".agents/skills/registry.json"])

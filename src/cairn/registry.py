@@ -125,8 +125,10 @@ def _root_of(path: Path) -> Path:
 
 
 def _git_root(start: Path) -> Path | None:
+    """The nearest repository upwards; an empty `.git`, as some sandboxes leave behind, is none."""
     start = start.resolve()
-    return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), None)
+    marks = ((folder, folder / ".git") for folder in (start, *start.parents))
+    return next((folder for folder, mark in marks if mark.is_file() or (mark / "HEAD").exists()), None)
 
 
 def _resolve(root: Path, source: Source | None, keys: _Keys, path: Path | None) -> Registry:

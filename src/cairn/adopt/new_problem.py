@@ -113,6 +113,7 @@ def draft(wish: Wish, root: Path) -> Draft:
         raise UsageError(
             f"`{wish.name}` cannot be a problem's name", hint="lower-case letters, digits, underscores"
         )
+    _check_names(wish)
     call = _call(wish.kernel, wish)
     start = wish.kernel.function.lstrip("_").lower()
     baseline = "xla_baseline" if wish.baseline is None else wish.baseline.function.lstrip("_").lower()
@@ -135,6 +136,17 @@ def marks(texts: Mapping[str, str]) -> list[Mark]:
         if (match := MARK.search(line))
     ]
     return sorted(found, key=lambda mark: mark.kind)
+
+
+def _check_names(wish: Wish) -> None:
+    """Inputs are parameters of the kernel; a fixed value belongs to a parameter of some function."""
+    known = [each.name for each in wish.kernel.parameters]
+    every = {
+        each.name for found in (wish.kernel, wish.baseline, wish.oracle) if found for each in found.parameters
+    }
+    for name in [*(array.name for array in wish.inputs if array.name not in known), *(wish.fixed.keys() - every)]:
+        hint = f"`{wish.kernel.function}` takes {', '.join(known) or 'nothing'}"
+        raise UsageError(f"`{name}` is no parameter of `{wish.kernel.function}`", hint=hint)
 
 
 def _call(extract: Extract, wish: Wish) -> Call:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.adopt.evolve import draft_of_config
-from cairn.adopt.ground import survey
+from cairn.adopt.ground import Ground, survey
 from cairn.adopt.new_problem import Draft, Wish, draft, marks
 from cairn.adopt.probe import Probe, probe
 from cairn.adopt.source import Extract, extract, find_module
@@ -44,7 +44,7 @@ def make(root: Path | None, registry_path: Path | None, given: Mapping[str, Any]
     found = _tried(registry, wish, made)
     if found.outputs and not wish.outputs:
         made = draft(replace(wish, outputs=found.outputs), ground.root)
-    return _written(registry, wish.name, made, found.trouble, dry_run=dry_run)
+    return _written(_problems(ground, registry) / wish.name, made, found.trouble, dry_run=dry_run)
 
 
 def _wish(root: Path, registry: Registry, given: Mapping[str, Any]) -> Wish:
@@ -109,19 +109,22 @@ def take_over(root: Path | None, registry_path: Path | None, given: Mapping[str,
     for name in given["targets"]:
         parse_target(name)
     found = draft_of_config(given["config"], given["name"], given["targets"], find_python(registry))
-    return _written(registry, found.name, found.draft, "", notes=found.notes, dry_run=dry_run)
+    folder = _problems(ground, registry) / found.name
+    return _written(folder, found.draft, "", notes=found.notes, dry_run=dry_run)
 
 
-def _written(
-    registry: Registry, name: str, made: Draft, trouble: str, *, notes: Sequence[str] = (), dry_run: bool
-) -> Result:
+def _problems(ground: Ground, registry: Registry) -> Path:
+    """The folder of the project's problems."""
+    return registry.paths.kernels if registry.path is not None else ground.root / "kernels"
+
+
+def _written(folder: Path, made: Draft, trouble: str, *, notes: Sequence[str] = (), dry_run: bool) -> Result:
     """Put a draft into the project's folder of problems, as a whole or not at all.
 
     Raises:
         UsageError: something of that name is there.
         Missing: the folder cannot be written.
     """
-    folder = registry.paths.kernels / name
     if folder.exists():
         raise UsageError(f"{folder} exists", hint="choose another --name, or remove it first")
     left = marks(made.files)

@@ -13,8 +13,8 @@ from cairn.report.receipt_rows import Check, Receipt
 from cairn.report.rows import Attempt, Report, Run, Utterance
 from cairn.report.summary import is_kept
 
-BUDGET_BYTES = 3_600_000
-_HIGHLIGHTED_CHARS = 300_000
+BUDGET_BYTES = 3_000_000
+_HIGHLIGHTED_CHARS = 120_000
 _LEAST_CHARS = 400
 _KEPT_FACTOR = 20
 _FULL_CHARS = 60_000

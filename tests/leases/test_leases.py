@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cairn.errors import Missing, TryAgain, UsageError
-from cairn.execution.leases import NO_LEASE, Lease, LeaseRules, shared_chip
+from cairn.execution.leases import NO_LEASE, Lease, LeaseRules, held_place, shared_chip
 from cairn.execution.leases_command import CommandAllocator
 
 HOLDER = """\
@@ -66,7 +66,9 @@ def test_a_device_is_held_and_given_back(tmp_path: Path, holder: Path) -> None:
     with lease(tmp_path, allocator(tmp_path, holder), said) as held_lease:
         assert held_lease.place == "a"
         assert held(tmp_path) == ["held-a"]
-        assert held_lease.environment()["CAIRN_DEVICE_PLACE"] == "a"
+        note = Path(held_lease.environment()["CAIRN_DEVICE_NOTE"])
+        assert held_place(note) == "a"
+    assert held_place(note) == ""
     assert held(tmp_path) == []
     assert said == ["holding me-gdn at a", "released me-gdn at a"]
     assert "ready at a" in (tmp_path / "allocate.log").read_text()
@@ -95,7 +97,6 @@ def test_without_a_device_required_is_an_error_and_best_effort_goes_on(tmp_path:
         lease(tmp_path, allocator(tmp_path, holder), []).__enter__()
     with lease(tmp_path, allocator(tmp_path, holder), [], policy="best-effort") as held_lease:
         assert held_lease.place == ""
-        assert held_lease.environment() == {}
 
 
 def test_a_holder_that_never_gets_ready_is_ended(tmp_path: Path, holder: Path) -> None:
@@ -147,6 +148,15 @@ def test_a_missing_allocator_says_what_is_missing(tmp_path: Path) -> None:
     using = CommandAllocator("n", "", "no-such-allocator --x", tmp_path / "log")
     with pytest.raises(Missing, match="no-such-allocator"):
         lease(tmp_path, using, []).__enter__()
+    said: list[str] = []
+    with lease(tmp_path, using, said, policy="best-effort") as held_lease:
+        assert held_lease.ensure() == ""
+    assert len(said) == 1
+
+
+def test_a_place_holder_without_a_value_takes_its_option_along(tmp_path: Path) -> None:
+    using = CommandAllocator("me", "", "hold --tpu-name {name} --tpu-type {type} {place}", tmp_path / "log")
+    assert using.line(using.allocate_command, "a b") == ["hold", "--tpu-name", "me", "a b"]
 
 
 @pytest.mark.parametrize("command", ["hold {nmae}", "hold 'open", ""])
@@ -177,19 +187,21 @@ def test_agent_and_judge_take_turns(tmp_path: Path, holder: Path) -> None:
 
 SCRIPT = """\
 import pathlib, sys, time
-from cairn.cli.climbing import _terminable
+from cairn.climb.interrupts import Interrupts
 from cairn.execution.leases import Lease, LeaseRules
 from cairn.execution.leases_command import CommandAllocator
 folder, holder = pathlib.Path(sys.argv[1]), sys.argv[2]
 using = CommandAllocator("n", "", f"{sys.executable} {holder} {{place}} {folder}", folder / "log", stop_s=5.0)
-with _terminable(), Lease("n", using, LeaseRules(places=["a"]), folder / "run", print):
+with Interrupts().listening(), Lease("n", using, LeaseRules(places=["a"]), folder / "run", print):
     time.sleep(600)
 """
 
 
 def supervisor(tmp_path: Path, holder: Path) -> subprocess.Popen[bytes]:
     child = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(tmp_path), str(holder)], stderr=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, "-c", SCRIPT, str(tmp_path), str(holder)],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     assert until(lambda: (tmp_path / "run" / "lease.json").exists(), 30)
     return child

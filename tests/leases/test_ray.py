@@ -19,7 +19,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    ray.init(num_cpus=1, resources={"TPU": 4}, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init(
+        num_cpus=1, resources={"TPU": 4}, include_dashboard=False, log_to_driver=False, configure_logging=False
+    )
     yield
     ray.shutdown()
 

@@ -5,7 +5,7 @@ import functools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ from cairn.climb.directives import load_directives
 from cairn.climb.ends import ENDS
 from cairn.climb.engine import Climb
 from cairn.climb.interrupts import Interrupts
+from cairn.climb.leased import LeasedAgent
 from cairn.climb.policy import Margins
 from cairn.climb.spec import Batch, Budgets, ClimbSpec, PostChecks, Sync
 from cairn.climb.state import State
 from cairn.errors import TryAgain, UsageError
 from cairn.execution.interpreter import find_python
+from cairn.execution.leases import NO_LEASE, Lease
 from cairn.journal import write_atomic
 from cairn.judge.referee import Judge
 from cairn.problem import Problem, load_problem
@@ -47,16 +49,30 @@ class Outcome:
     code: int = 0
 
 
-def run_climb(folder: Path, registry_path: Path | None, options: Mapping[str, Any], say: Say) -> Outcome:
+def run_climb(
+    folder: Path,
+    registry_path: Path | None,
+    options: Mapping[str, Any],
+    say: Say,
+    *,
+    runs: Path | None = None,
+    lease: Lease = NO_LEASE,
+) -> Outcome:
     """Run one launch of a climb under its lock.
+
+    Args:
+        runs: where run folders are, instead of the registry's.
+        lease: a device that the caller holds for this launch.
 
     Raises:
         TryAgain: the climb is already running.
     """
     problem = load_problem(folder)
     registry = load_registry(problem.folder, registry_path)
+    if runs is not None:
+        registry = replace(registry, paths=replace(registry.paths, runs=runs))
     spec = spec_of(problem, registry, options, say)
-    agent = _agent(registry, options, spec.folder / "tmp")
+    agent = LeasedAgent(_agent(registry, options, spec.folder / "tmp", lease.environment()), lease)
     for warning in registry.warnings:
         say(f"note: {warning}")
     keep_out_of_git(registry.paths.runs)
@@ -94,7 +110,7 @@ def plan_climb(folder: Path, registry_path: Path | None, options: Mapping[str, A
     registry = load_registry(problem.folder, registry_path)
     notes: list[str] = []
     spec = spec_of(problem, registry, options, notes.append)
-    _agent(registry, options, None)
+    _agent(registry, options, None, {})
     data = {
         "name": spec.name,
         "branch": spec.branch,
@@ -214,7 +230,9 @@ def _batch(options: Mapping[str, Any]) -> Batch | None:
     return Batch(variants, lineages, options["workers"] or min(variants, os.cpu_count() or 1))
 
 
-def _agent(registry: Registry, options: Mapping[str, Any], temporary: Path | None) -> Agent:
+def _agent(
+    registry: Registry, options: Mapping[str, Any], temporary: Path | None, environment: Mapping[str, str]
+) -> Agent:
     settings, name = registry.climb, options["agent_name"]
     codex = name == "codex"
     return open_agent(
@@ -230,6 +248,7 @@ def _agent(registry: Registry, options: Mapping[str, Any], temporary: Path | Non
             sandbox=settings.codex_sandbox,
             prices=options["prices"],
             temporary=temporary,
+            environment=environment,
         ),
     )
 

@@ -23,7 +23,7 @@ from cairn.errors import Missing, TryAgain
 from cairn.journal import write_atomic
 
 REQUIRED, BEST_EFFORT = "required", "best-effort"
-LOCK_VARIABLE = "CAIRN_DEVICE_LOCK"
+NAME_VARIABLE, LOCK_VARIABLE, NOTE_VARIABLE = "CAIRN_DEVICE", "CAIRN_DEVICE_LOCK", "CAIRN_DEVICE_NOTE"
 _LEAST_REACQUIRE_S = 30.0
 
 
@@ -104,6 +104,7 @@ class Lease:
         self._held: Held | None = None
         self._place = ""
         self._tried_at = -float("inf")
+        self._given_up = False  # the allocator itself is not installed
         self._closing = threading.Event()
         self._guard = threading.Lock()
         self._watcher = threading.Thread(target=self._watch, name="lease", daemon=True)
@@ -136,7 +137,7 @@ class Lease:
         with self._guard:
             if self._held is not None:
                 return self._place
-            if time.monotonic() - self._tried_at >= self._rules.reacquire_s:
+            if not self._given_up and time.monotonic() - self._tried_at >= self._rules.reacquire_s:
                 self._acquire()
             if self._held is None and self._rules.policy == REQUIRED:
                 places = ", ".join(self._rules.places)
@@ -144,11 +145,9 @@ class Lease:
             return self.place
 
     def environment(self) -> dict[str, str]:
-        """Variables for whoever may use the device beside the climb (the agent's own tools)."""
-        if self._held is None:
-            return {}
-        lock = str(Path(self._lock.lock_file).resolve())
-        return {"CAIRN_DEVICE": self.name, "CAIRN_DEVICE_PLACE": self._place, LOCK_VARIABLE: lock}
+        """Variables for whoever may use the device beside the climb; they stay the same when its place changes."""
+        lock, note = Path(self._lock.lock_file).resolve(), self._note.resolve()
+        return {NAME_VARIABLE: self.name, LOCK_VARIABLE: str(lock), NOTE_VARIABLE: str(note)}
 
     @contextlib.contextmanager
     def chip(self, who: str) -> Iterator[None]:
@@ -187,6 +186,12 @@ class Lease:
                 except Unavailable as error:
                     self._say(f"no {self.name} at {place}: {error}")
                     continue
+                except Missing as error:
+                    if self._rules.policy == REQUIRED:
+                        raise
+                    self._say(f"no {self.name}: {error}; {error.hint}")
+                    self._given_up = True
+                    return
                 finally:
                     self._tried_at = time.monotonic()
                 self._held, self._place = held, place
@@ -204,6 +209,7 @@ class Lease:
                 held.release()
                 if self._held is held:
                     self._held = None
+                    self._note.unlink(missing_ok=True)
                     self._say(f"lost {self.name} at {self._place}")
 
     def _end_leftover(self) -> None:
@@ -245,6 +251,15 @@ class NoLease(Lease):
 
 
 NO_LEASE = NoLease()
+
+
+def held_place(note: Path) -> str:
+    """Where the device of a lease's note is held now; empty when it is not."""
+    try:
+        value = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(value.get("place", "")) if isinstance(value, dict) else ""
 
 
 @contextlib.contextmanager

@@ -89,7 +89,7 @@ class CommandAllocator:
         """
         values = {"name": self.name, "place": place, "cluster": place, "type": self.kind}
         try:
-            words = [word.format(**values) for word in shlex.split(template)]
+            words = [word.format(**values) for word in _without_empty(shlex.split(template), values)]
         except (KeyError, IndexError, ValueError) as error:
             hint = "known: {name}, {place}, {cluster}, {type}"
             raise UsageError(f"the allocator's command cannot be read: {error}", hint=hint) from error
@@ -134,6 +134,18 @@ class CommandAllocator:
         with self.log.open("rb") as file:
             file.seek(start)
             return file.read(1 << 20).decode(errors="replace")
+
+
+def _without_empty(words: list[str], values: dict[str, str]) -> list[str]:
+    """Leave out a place holder that has no value, together with the option before it."""
+    kept: list[str] = []
+    for word in words:
+        if word in {f"{{{name}}}" for name, value in values.items() if not value}:
+            if kept and kept[-1].startswith("-"):
+                kept.pop()
+            continue
+        kept.append(word)
+    return kept
 
 
 class HeldByCommand:

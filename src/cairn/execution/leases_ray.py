@@ -41,7 +41,8 @@ class RayAllocator:
         try:
             if not ray.is_initialized():
                 ray.init(address=address, log_to_driver=False, **self._options)
-            holder = ray.remote(_Holder).options(num_cpus=0, resources=self._resources).remote()
+            remote: Any = ray.remote(_Holder)
+            holder = remote.options(num_cpus=0, resources=self._resources).remote()
             ray.get(holder.ping.remote(), timeout=self._ready_s)
         except ray.exceptions.GetTimeoutError as error:
             ray.kill(holder)

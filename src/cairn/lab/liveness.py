@@ -5,7 +5,7 @@ which is most of the scalar program.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from cairn.lab.bundles import Program
 from cairn.lab.operations import Operation, names_read
@@ -13,12 +13,11 @@ from cairn.lab.operations import Operation, names_read
 SCALAR_MEMORY = re.compile(r"\[smem:\[(?P<inside>[^\]]*)\](?P<more>[^\]]*)\]")
 
 
-def what_decides(
-    program: Program, definitions: Mapping[str, Operation], orphans: Mapping[str, Sequence[str]]
-) -> set[str]:
+def what_decides(program: Program, definitions: Mapping[str, Operation]) -> set[str]:
     """Names whose value can reach a branch, a copy, a wait or scalar memory that is read again.
 
-    `orphans`: names without a definition, with everything that may have written their register.
+    The compiler's dumps of very large programs lack an operation here and there. A name without a definition stays
+    unknown: if it decides anything, the program is refused.
     """
     needed: set[str] = set()
     stores: dict[str, list[Operation]] = {}
@@ -33,7 +32,6 @@ def what_decides(
         if name in needed:
             continue
         needed.add(name)
-        work.extend(orphans.get(name, ()))
         definition = definitions.get(name)
         if definition is None:
             continue

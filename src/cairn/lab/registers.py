@@ -15,7 +15,6 @@ from cairn.lab.operations import Operation, names_read
 from cairn.lab.scalar import FUNCTIONS, UNKNOWN, Function, Value
 
 Words = Sequence[int]
-_SCALAR = re.compile(r"_[sp]\d+$")
 _SYMBOL = re.compile(r"#\w+")
 _ADDRESS_BITS = 20  # room for each allocation; places inside it never reach the next one in scalar memory
 _FLAG_BITS = 4  # sync flags have small numbers: a copy for two cores packs two of them into one word
@@ -51,8 +50,7 @@ class Registers:
             if operation.opcode == "inlined_call_operand.smem":
                 number, base = _operand_number(operation), self._constant(f"#operand_{operation.dest}")
                 self._in_memory[int(base)] = number  # type: ignore[arg-type]
-        orphans = self._adopt_orphans(program)
-        self._needed = what_decides(program, self._definitions, orphans)
+        self._needed = what_decides(program, self._definitions)
 
     def reset(self, core: int) -> None:
         """Forget every value; run as this core next."""
@@ -93,22 +91,6 @@ class Registers:
             else:
                 return None
         return None
-
-    def _adopt_orphans(self, program: Program) -> dict[str, list[str]]:
-        """Values that are read under a name nobody defines, which is what the compiler's rescheduling leaves behind.
-
-        They are whatever was written to their register last, so all that is ever written to it shares their place.
-        """
-        read = {name for bundle in program.bundles for op in bundle.operations for name in names_read(op)}
-        orphans = {name: _register(name) for name in read - self._definitions.keys() if _SCALAR.search(name)}
-        written: dict[str, list[str]] = {register: [] for register in orphans.values()}
-        for name in self._definitions:
-            if _register(name) in written:
-                written[_register(name)].append(name)
-        for orphan, register in orphans.items():
-            for name in written[register]:
-                self._parents[self._root(name)] = self._root(orphan)
-        return {orphan: written[register] for orphan, register in orphans.items()}
 
     # Names and places ------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 Results come out in order, or, where the text names a place in a result buffer, from that place. The compiler does
 not pad a pop that waits for a matrix unit, so chains of small dependent multiplies are mostly stall: the result
 latency is real. Users of the cross-lane and transcendental units it does space, so they wait only where several
-results stand in line.
+results stand in line, and a result without an operation (dumps of very large programs lack a few) costs nothing.
 
 State is kept relative to now, so a step that meets the same state again costs a look-up: long loops run fast
 without a guess about their period.
@@ -64,8 +64,9 @@ class UnitQueues:
 
     @property
     def left_over(self) -> list[int]:
-        """Units whose results nobody took, though they come out in order."""
-        return [unit for unit, (_, _, queue) in enumerate(self.state) if any(place < 0 for place, _ in queue)]
+        """Matrix units whose results nobody took, though they come out in order."""
+        matrix = [unit for unit in range(len(self.state)) if self._units.is_matrix(unit)]
+        return [unit for unit in matrix if any(place < 0 for place, _ in self.state[unit][2])]
 
     def pass_time(self, cycles: int) -> None:
         """Let time go by without operations."""
@@ -99,9 +100,9 @@ class UnitQueues:
             unit = units[event.unit]
             if event.kind == "pop":
                 ready = unit.take(event.place)
-                if ready is None:
+                if ready is None and self._units.is_matrix(event.unit):
                     raise QueueMismatch(event.unit)
-                waited = max(0, ready - now)
+                waited = max(0, (ready or 0) - now)
             elif event.kind == "push":
                 unit.push_free = max(now, unit.push_free) + event.interval
                 continue

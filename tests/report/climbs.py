@@ -119,7 +119,7 @@ class ClimbOnDisk:
                 verdict, "inconclusive"
             ), None
         assert us is not None
-        commit = f"{int(name[1:]):040x}"
+        commit = f"{int(name[1:]):x}".ljust(40, "e")
         self.champion_us, self.parent = us, commit
         return "kept", commit
 

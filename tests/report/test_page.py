@@ -212,7 +212,9 @@ def test_accessibility(browser: Any, pages: Path, theme: str) -> None:
 @pytest.mark.skipif(not AXE.exists(), reason="no axe-core in .clients (make clients)")
 def test_the_checks_bite(browser: Any, tmp_path: Path) -> None:
     page = tmp_path / "bad.html"
-    page.write_text("<html lang=en data-ready=yes><title>x</title><img src=https://example.invalid/x.png><main>x</main>")
+    page.write_text(
+        "<html lang=en data-ready=yes><title>x</title><img src=https://example.invalid/x.png><main>x</main>"
+    )
     open_page(browser, page)
     assert any("image-alt" in finding for finding in axe_findings(browser))
     assert any("example.invalid" in complaint for complaint in complaints(browser))

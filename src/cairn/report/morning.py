@@ -120,9 +120,11 @@ def _costs(run: Run, summary: Summary) -> Sequence[str]:
     wall = next((each.used for each in run.budget if each.name == "wall clock"), None)
     tokens = words.count(spent.input_tokens + spent.output_tokens)
     money = words.money(spent.cost_usd) if spent.cost_usd is not None else "no price known"
+    lost = "nothing"
+    if spent.lost_attempts:
+        lost = f"{words.duration(spent.lost_s)} in {words.plural(spent.lost_attempts, 'attempt')}"
     return [
         f"**Spent:** {words.duration(wall)} on the clock, {words.duration(spent.agent_s)} editing, "
         f"{words.duration(spent.judge_s)} judging; {tokens} tokens; {money}. "
-        f"**Lost** to failures of agents and machines: {words.duration(spent.lost_s)} "
-        f"in {words.plural(spent.lost_attempts, 'attempt')}."
+        f"**Lost** to failures of agents and machines: {lost}."
     ]

@@ -52,7 +52,7 @@ format: setup ## Format the code and regenerate the documentation
 	@$(MAKE) --no-print-directory docs
 
 docs: setup ## Regenerate the generated parts of README.md and docs/
-	@$(BIN)/cog -r README.md docs/cli.md docs/judge.md docs/targets.md
+	@$(BIN)/cog -r README.md docs/cli.md docs/judge.md docs/targets.md docs/report.md
 
 clean: ## Remove environments, caches and runs; branches of climbs stay
 	@rm -rf $(VENV) .clients .cairn .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -12,7 +12,7 @@ from cairn.cli.documentation import walk_commands
 from cairn.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
-GENERATED = ["README.md", "docs/cli.md", "docs/judge.md", "docs/targets.md"]
+GENERATED = ["README.md", "docs/cli.md", "docs/judge.md", "docs/targets.md", "docs/report.md"]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]
 LINK = re.compile(r"\[[^\]]+\]\((?!https?://|#)([^)#]+)")
 

@@ -10,6 +10,7 @@ from cairn.report.summary import Summary
 _MOST = 6
 _CAUSES = {
     "mxu_stall": "waiting for matrix results: more independent products in flight, larger tiles",
+    "unit_stall": "waiting for a vector, permute or transcendental unit: spread that work, or do less of it",
     "dma_wait": "waiting for copies: larger or more blocks in flight, less traffic",
     "issue": "issuing instructions: fewer vector operations for each product",
     "neighbours": "XLA's own work round the kernels: fuse or avoid the copies and transposes beside them",

@@ -56,6 +56,12 @@ class MeasuredCost:
         """Time and decide, in this order."""
         return {"time": lambda case, runner: self._time(case, runner, progress), "decide": self._decide}
 
+    def prepare(self, programs: Sequence[bytes]) -> None:
+        """Nothing can be timed ahead: the machine has to be idle."""
+
+    def abandon(self) -> None:
+        """Nothing was begun."""
+
     def environment(self) -> dict[str, Any]:
         """The machine and the device: a number measured on another one is no baseline here."""
         machine = {"host": platform.node(), "processor": _processor(), "cores": os.cpu_count()}

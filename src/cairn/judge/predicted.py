@@ -1,6 +1,6 @@
 """Cost by prediction: compile every bench shape with the real compiler, price it, hold it against physics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cairn.judge import physics
@@ -32,6 +32,15 @@ class PredictedCost:
             "physics": self._physics,
             "decide": self._decide,
         }
+
+    def prepare(self, programs: Sequence[bytes]) -> None:
+        """Let the compiler begin while the judge checks whether these programs are right."""
+        for program in programs:
+            self._pricer.prefetch(program)
+
+    def abandon(self) -> None:
+        """No price is wanted any more."""
+        self._pricer.abandon()
 
     def environment(self) -> dict[str, Any]:
         """What a price depends on besides the program."""

@@ -1,7 +1,11 @@
 """What a program costs on a chip, by the real compiler and the cost model. No variant's Python is present here."""
 
+import contextlib
 import hashlib
+import os
+import signal
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,26 +34,56 @@ class Price:
 
 
 class Pricer:
-    """Compiles exported programs for one target and remembers the answer by the program's hash."""
+    """Compiles exported programs for one target and remembers the answer by the program's hash.
+
+    A thread of its own asks the compiler, so that it can work while the judge still checks whether the program is
+    right; whoever wants the price waits for it.
+    """
 
     def __init__(self, service: CompileService, target: str, timeout_s: float) -> None:
         self._service = service
         self._target = target
         self._timeout_s = timeout_s
         self._known: dict[str, Price | Ruling] = {}
+        self._asked: dict[str, Future[Price | Ruling]] = {}
+        self._thread = ThreadPoolExecutor(1, "pricer")
+
+    def prefetch(self, exported: bytes) -> None:
+        """Begin to price a program that will be asked for later."""
+        program = program_hash(exported)
+        if program not in self._known and program not in self._asked:
+            self._asked[program] = self._thread.submit(self._obtain, program, exported)
 
     def price(self, exported: bytes) -> Price | Ruling:
         """The price of a program, or the ruling that the compiler's refusal leads to."""
         program = program_hash(exported)
+        self.prefetch(exported)
         if program not in self._known:
-            result = self._service.compile(exported, self._target, self._timeout_s)
-            if result.failure is not None:
-                failure = result.failure
-                where = f" ({failure.source})" if failure.source else ""
-                self._known[program] = Ruling(failure.kind, f"{failure.line}{where}. {failure.hint}")
-            else:
-                self._known[program] = _price(program, result, predict(result, self._target))
+            self._known[program] = self._asked.pop(program).result()
         return self._known[program]
+
+    def abandon(self) -> None:
+        """Nobody will ask for what was begun: end it, so that the next program need not wait for its compile."""
+        asked, self._asked = self._asked, {}
+        running = [future for future in asked.values() if not future.cancel() and not future.done()]
+        compiler = self._service.pid
+        if running and compiler is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(compiler, signal.SIGKILL)
+        wait(running)
+
+    def close(self) -> None:
+        """End the thread; what it was doing is not waited for longer than its compiler takes to die."""
+        self.abandon()
+        self._thread.shutdown()
+
+    def _obtain(self, program: str, exported: bytes) -> Price | Ruling:
+        result = self._service.compile(exported, self._target, self._timeout_s)
+        if result.failure is not None:
+            failure = result.failure
+            where = f" ({failure.source})" if failure.source else ""
+            return Ruling(failure.kind, f"{failure.line}{where}. {failure.hint}")
+        return _price(program, result, predict(result, self._target))
 
     def versions(self) -> dict[str, str | None]:
         """Versions of the compiler's jax, jaxlib and libtpu."""

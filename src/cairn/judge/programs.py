@@ -1,13 +1,17 @@
 """The programs that variants lower to, at each shape: what is compared, checked, compiled, priced and timed."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, Specs, VariantSource
 from cairn.judge.verdict import Ruling, ruling_of_failure
+from cairn.lab.cache import Cache
 from cairn.lab.failures import classify
+from cairn.lab.installed import versions_of
 from cairn.problem import Shape
-from cairn.worker_process import WorkerFailure
+from cairn.worker_process import WORKER_FOLDER, WorkerFailure
 
 _Key = tuple[str, tuple[tuple[str, int], ...]]
 
@@ -15,8 +19,17 @@ _Key = tuple[str, tuple[tuple[str, int], ...]]
 class Programs:
     """Lowers variants for one platform and remembers the result by source, config and shape."""
 
-    def __init__(self, oracle: Oracle, python: Path, limits: JudgeLimits, platform: str) -> None:
+    def __init__(
+        self,
+        oracle: Oracle,
+        python: Path,
+        limits: JudgeLimits,
+        platform: str,
+        frozen: "FrozenPrograms | None" = None,
+    ) -> None:
+        """`frozen`: programs of the problem's own baseline, which every judgement needs and nobody may change."""
         self.platform = platform
+        self._frozen = frozen
         self._oracle = oracle
         self._python = python
         self._limits = limits
@@ -25,7 +38,7 @@ class Programs:
 
     def lower(self, variant: VariantSource, runner: Runner, shape: Shape) -> bytes | Ruling:
         """The program of a loaded variant at a shape, or what its refusal means."""
-        key = (variant.digest, tuple(shape.items()))
+        key = _key(variant, shape)
         if key not in self._known:
             try:
                 self._known[key] = runner.export(self.specs(shape), self.platform)
@@ -34,18 +47,37 @@ class Programs:
         return self._known[key]
 
     def lower_alone(self, variant: VariantSource, shapes: Sequence[Shape]) -> list[bytes] | Ruling:
-        """Programs of a variant at several shapes, from a process started for it if need be."""
-        keys = [(variant.digest, tuple(shape.items())) for shape in shapes]
-        if all(key in self._known for key in keys):
-            return [self._known[key] for key in keys]
+        """Programs of a variant at several shapes, from a process started for it if need be.
+
+        The baseline is lowered at all shapes of the problem at once: they will all be asked for.
+        """
+        frozen = self._frozen if self._frozen is not None and self._frozen.covers(variant) else None
+        if frozen is not None and not self._has(variant, shapes):
+            self._recall(variant, frozen)
+        if self._has(variant, shapes):
+            return [self._known[_key(variant, shape)] for shape in shapes]
         with Runner(self._python, self._limits) as runner:
             try:
                 runner.load(variant)
             except WorkerFailure as failure:
                 return ruling_of_failure(failure, "import_error")
             lowered = [self.lower(variant, runner, shape) for shape in shapes]
+            if frozen is not None:
+                for shape in frozen.shapes:
+                    program = self.lower(variant, runner, shape)
+                    if isinstance(program, bytes):
+                        frozen.put(self.platform, self.specs(shape), program)
         refused = next((program for program in lowered if isinstance(program, Ruling)), None)
         return refused or [program for program in lowered if isinstance(program, bytes)]
+
+    def _has(self, variant: VariantSource, shapes: Sequence[Shape]) -> bool:
+        return all(_key(variant, shape) in self._known for shape in shapes)
+
+    def _recall(self, variant: VariantSource, frozen: "FrozenPrograms") -> None:
+        for shape in frozen.shapes:
+            program = frozen.get(self.platform, self.specs(shape))
+            if program is not None:
+                self._known[_key(variant, shape)] = program
 
     def specs(self, shape: Shape) -> Specs:
         """Shapes and types of the inputs."""
@@ -53,6 +85,39 @@ class Programs:
         if key not in self._specs:
             self._specs[key] = self._oracle.specs(shape)
         return self._specs[key]
+
+
+class FrozenPrograms:
+    """The baseline's lowered programs on disk, by everything that decides them; seeds, inputs and truth never are.
+
+    The baseline is a frozen file of the problem, so its programs are what they were as long as its text, the versions
+    and cairn's own lowering stay. A variant's programs are always lowered anew.
+    """
+
+    def __init__(self, baseline: VariantSource, shapes: Sequence[Shape], python: Path, cache: Cache) -> None:
+        self.shapes = list(shapes)
+        self._baseline = baseline
+        self._cache = cache
+        code = (WORKER_FOLDER / "candidate.py").read_bytes()
+        self._ground = [baseline.name, baseline.digest, hashlib.sha256(code).hexdigest(), str(python)]
+        self._ground += [f"{name} {version}" for name, version in sorted(versions_of(python).items())]
+
+    def covers(self, variant: VariantSource) -> bool:
+        return variant.digest == self._baseline.digest and variant.name == self._baseline.name
+
+    def get(self, platform: str, specs: Specs) -> bytes | None:
+        return self._cache.get(self._key(platform, specs))
+
+    def put(self, platform: str, specs: Specs, program: bytes) -> None:
+        self._cache.put(self._key(platform, specs), program)
+
+    def _key(self, platform: str, specs: Specs) -> str:
+        text = json.dumps(["lowered", *self._ground, platform, specs], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _key(variant: VariantSource, shape: Shape) -> _Key:
+    return variant.digest, tuple(shape.items())
 
 
 def ruling_of_lowering(failure: WorkerFailure) -> Ruling:

@@ -24,11 +24,12 @@ from cairn.judge.executors import DeviceExecutor, ReplayExecutor
 from cairn.judge.measured import PLATFORMS, MeasuredCost
 from cairn.judge.predicted import PredictedCost
 from cairn.judge.pricing import Pricer, program_hash
-from cairn.judge.programs import Programs
+from cairn.judge.programs import FrozenPrograms, Programs
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, VariantSource
 from cairn.judge.replay import Unreplayable
 from cairn.judge.selftest import SelfTest
 from cairn.judge.verdict import Ruling, Verdict, ruling_of_failure
+from cairn.lab.cache import default_cache
 from cairn.lab.service import CompileService
 from cairn.problem import Problem
 from cairn.roofline import Target
@@ -69,11 +70,12 @@ class Judge:
 
     def __enter__(self) -> "Judge":
         with ExitStack() as stack:
-            oracle = Oracle(self.problem, self._python)
-            stack.callback(oracle.close)
-            self._programs = Programs(oracle, self._python, self._limits, self._platform())
             self._executor = self._open_executor()
             stack.callback(self._executor.close)
+            self._executor.replayer.prepare()  # its imports run beside those of the oracle
+            oracle = Oracle(self.problem, self._python)
+            stack.callback(oracle.close)
+            self._programs = self._open_programs(oracle)
             self._examiner = Examiner(
                 self.problem, oracle, self._programs, self._executor, trust_interpreter=self._trust_interpreter
             )
@@ -82,6 +84,15 @@ class Judge:
             self._cost = self._measured(oracle) if self.target.measured else self._predicted(oracle, stack)
             self._stack = stack.pop_all()  # nothing failed: keep all of them open
         return self
+
+    def _open_programs(self, oracle: Oracle) -> Programs:
+        cache, problem = default_cache(), self.problem
+        if cache is None:
+            return Programs(oracle, self._python, self._limits, self._platform())
+        shapes = [*problem.shapes.bench, *problem.shapes.check, *problem.shapes.heldout]
+        baseline = VariantSource.read(problem.variant(problem.baseline))
+        frozen = FrozenPrograms(baseline, shapes, self._python, cache)
+        return Programs(oracle, self._python, self._limits, self._platform(), frozen)
 
     def _platform(self) -> str:
         kind = "tpu" if self.target.chip_name.startswith("tpu") else self.target.chip_name.split("-")[0]
@@ -94,8 +105,10 @@ class Judge:
 
     def _predicted(self, oracle: Oracle, stack: ExitStack) -> PredictedCost:
         assert self.target.chip is not None
-        service = stack.enter_context(CompileService(self._python))
+        service = stack.enter_context(CompileService(self._python, cache=default_cache()))
+        service.prepare()
         pricer = Pricer(service, self.target.name, self._limits.compile_s)
+        stack.callback(pricer.close)
         return PredictedCost(self.problem, self.target.chip, oracle, self._programs, pricer)
 
     def _measured(self, oracle: Oracle) -> MeasuredCost:
@@ -179,6 +192,7 @@ class Judge:
                 case.ruling = self._run("confirm", self._confirm, case, runner) or case.ruling
             # frozen files are looked at again at the end: what was changed meanwhile spoils whatever was found
             case.ruling = self._run("frozen", self._frozen, case, runner) or case.ruling
+        self._cost.abandon()
         return case
 
     def _run(self, name: str, stage: Stage, case: Case, runner: Runner) -> Ruling | None:
@@ -209,15 +223,21 @@ class Judge:
         if isinstance(program, Ruling):
             return program
         case.programs.append(program_hash(program))
-        theirs = self._programs.lower_alone(case.incumbent, [headline])
-        if theirs == [program] and case.purpose != "anchor":
+        theirs = self._programs.lower_alone(case.incumbent, self.problem.shapes.bench)
+        if isinstance(theirs, list) and theirs[0] == program and case.purpose != "anchor":
             return Ruling("no_op", f"program {case.programs[0][:12]}")
         ruling = self._audit(case, program)
         for shape in self.problem.shapes.bench[1:]:
             if ruling is not None:
                 return ruling
+            self._cost.prepare([program])
             program = self._programs.lower(case.variant, runner, shape)
-            ruling = program if isinstance(program, Ruling) else self._audit(case, program)
+            if isinstance(program, Ruling):
+                return program
+            ruling = self._audit(case, program)
+        if ruling is None:
+            self._cost.prepare([program])
+            self._cost.prepare(theirs if isinstance(theirs, list) else [])
         return ruling
 
     def _audit(self, case: Case, program: bytes) -> Ruling | None:

@@ -200,17 +200,24 @@ class Replayer:
         """
         return _facts(self._ask({"op": "inspect", "platform": platform}, [program])[0]["facts"])
 
-    def _ask(
-        self, header: dict[str, Any], blobs: Sequence[bytes], timeout_s: float | None = None
-    ) -> tuple[dict[str, Any], list[bytes]]:
+    def prepare(self) -> None:
+        """Start the process without waiting for it, so that the first request finds it warm."""
+        self._ready()
+
+    def _ready(self) -> WorkerProcess:
         if self._worker is None or not self._worker.alive:
             self.close()
             self._worker = WorkerProcess(
                 self._python, "replay", environment=_ENVIRONMENT, limits=self._worker_limits
             )
             self.starts += 1
+        return self._worker
+
+    def _ask(
+        self, header: dict[str, Any], blobs: Sequence[bytes], timeout_s: float | None = None
+    ) -> tuple[dict[str, Any], list[bytes]]:
         try:
-            return self._worker.ask(header, blobs, timeout_s=timeout_s or self._limits.call_s)
+            return self._ready().ask(header, blobs, timeout_s=timeout_s or self._limits.call_s)
         except WorkerFailure as failure:
             kind = failure.error.get("type", "")
             message = failure.error.get("message", failure.detail)

@@ -91,9 +91,9 @@ def _ask(command: str, name: str, target: str, variant: str, setting: dict[str, 
 
 
 def _tune(tuned: dict[str, Any], problem: dict[str, Any], target: str) -> None:
-    ranking = _ask("sweep", problem["name"], target, problem["start"], {})["ranking"]
-    if ranking:
-        tuned.setdefault(problem["name"], {})[target] = ranking[0]["settings"]
+    rows = _ask("sweep", problem["name"], target, problem["start"], {})["rows"]  # the best first
+    if rows and rows[0]["us"] is not None:
+        tuned.setdefault(problem["name"], {})[target] = rows[0]["settings"]
         TUNED.write_text(json.dumps(tuned, indent=2, sort_keys=True) + "\n")
 
 

@@ -177,6 +177,39 @@ def sweep(subject: str, as_json: bool, root: Path | None, **options: Any) -> Non
     sys.exit(0 if any(row["us"] is not None for row in data["rows"]) else 1)
 
 
+@lab.command("interpret")
+@click.argument("subject")
+@subject_options
+@target_options
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the inputs and of the shuffled grid.")
+@click.option(
+    "--way",
+    "ways",
+    multiple=True,
+    type=click.Choice(["plain", "on_wait", "eager", "two_cores"]),
+    help="Only these runs; may be repeated. Default: all four.",
+)
+def interpret(subject: str, as_json: bool, root: Path | None, **options: Any) -> None:
+    """Run a kernel in Pallas' interpreters and report races, reads beyond the end, missing waits, unwritten memory.
+
+    Every load and store is simulated, so use small shapes; --timeout bounds all runs together. A problem's variant
+    runs on its first check shape and is compared with the reference, a function on random inputs. No finding is no
+    proof: docs/lab.md lists what the interpreters cannot see.
+
+    \b
+    Example:
+      cairn lab interpret kernels/gdn --variant pallas_fwd
+      cairn lab interpret mine.py:fetch --shapes 'f32[64,128]' --way on_wait --way eager
+
+    Exit code 0: nothing found. 1: something was, or it does not run.
+    """
+    from cairn.cli.lab_interpret import interpret_text, interpreted
+
+    data = interpreted(subject, root, options)
+    emit(data, as_json, lambda: interpret_text(data))
+    sys.exit(1 if data["findings"] or data["failure"] is not None else 0)
+
+
 @lab.command("cache")
 @click.option("--clear", is_flag=True, help="Remove every kept answer.")
 @click.option("--dry-run", is_flag=True, help="With --clear: say what would be removed; remove nothing.")

@@ -109,7 +109,7 @@ def _variant(
 
     name = options["variant"] or problem.start or problem.baseline
     path = problem.variant(name)
-    shape = _shape(problem, options["shape"])
+    shape = _shape(problem, options["shape"], options.get("small", False))
     oracle = Oracle(problem, python)
     try:
         specs = oracle.specs(shape)
@@ -122,20 +122,18 @@ def _variant(
     return Subject(label, find(f"{path}:run"), Request(settings, call)), shape
 
 
-def _shape(problem: Problem, text: str | None) -> Shape:
-    """The first bench shape, another by its number, or sizes by name over the first one's.
+def _shape(problem: Problem, text: str | None, is_small: bool) -> Shape:
+    """The first bench shape (check shape if small), another by its number, or sizes by name over the first one's.
 
     Raises:
         UsageError: no such shape, or a name that shapes of this problem have not.
     """
-    bench = problem.shapes.bench
+    bench = problem.shapes.check if is_small else problem.shapes.bench
     if not text:
         return dict(bench[0])
     if text.isdecimal():
         if int(text) >= len(bench):
-            raise UsageError(
-                f"there is no bench shape {text}", hint=f"0 to {len(bench) - 1}, or sizes: B=8,T=4096"
-            )
+            raise UsageError(f"there is no shape {text}", hint=f"0 to {len(bench) - 1}, or sizes: B=8,T=4096")
         return dict(bench[int(text)])
     sizes = parse_settings([word for word in text.replace(",", " ").split() if word])
     strange = [name for name, size in sizes.items() if name not in bench[0] or not isinstance(size, int)]

@@ -6,7 +6,7 @@ was lowered before from the same files, arguments and packages is taken from the
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -124,7 +124,9 @@ class Lowerer:
     def _header(request: Request, locations: bool) -> dict[str, Any]:
         return {"op": "export", **request.as_header(), "locations": locations}
 
-    def ask(self, header: Mapping[str, Any], timeout_s: float | None = None) -> tuple[dict[str, Any], list[bytes]]:
+    def ask(
+        self, header: Mapping[str, Any], blobs: Sequence[bytes] = (), *, timeout_s: float | None = None
+    ) -> tuple[dict[str, Any], list[bytes]]:
         """Send a request to the loaded function's process.
 
         Raises:
@@ -132,7 +134,7 @@ class Lowerer:
         """
         worker = self._loaded()
         try:
-            return worker.ask(dict(header), timeout_s=timeout_s or self._timeout_s)
+            return worker.ask(dict(header), blobs, timeout_s=timeout_s or self._timeout_s)
         finally:
             if not worker.alive:
                 self.close()

@@ -31,7 +31,7 @@ _BUNDLES, _HLO, _VMEM = "final_bundles.txt", "hlo.txt", "vmem_report.html"
 _VMEM_DATA = re.compile(r"const DATA *= *(?=\{)")
 _CUSTOM_CALL = re.compile(r"^\s*(?:ROOT )?%(?P<name>\S+) = .*custom_call_target=\"tpu_custom_call\"", re.MULTILINE)
 _NOT_KERNELS = ("<late-initialization>", "<late-finalization>")
-_LOCATION_COMMENT = re.compile(r" /\* (loc\(.*?\)) \*/")
+_LOCATION_COMMENT = re.compile(r" /\* (loc\((?:(?!\*/).)*?\))(?: :: ((?:(?!\*/).)*?))? \*/")  # and what else it says
 _PLACE = re.compile(r"""["'](?P<file>[^"']{1,512})["']:(?P<line>\d+)""")
 _ADDRESS = re.compile(r"^ *(?:0x[0-9a-f]+|0) +[A-Z, ]*: *", re.MULTILINE)
 _WAITS = re.compile(r"= (?:dma\.done|vwait|swait)")
@@ -129,6 +129,10 @@ def _vmem_data(page: str) -> str:
     return page[start.end() : end]
 
 
+def _without_location(match: re.Match[str]) -> str:
+    return f" /* {match[2]} */" if match[2] else ""
+
+
 def split_locations(text: str) -> tuple[str, Sources]:
     """The bundles without their location comments, and the locations by bundle."""
     places: dict[str, int] = {}
@@ -142,7 +146,7 @@ def split_locations(text: str) -> tuple[str, Sources]:
             if place is not None:
                 located.append((places.setdefault(place, len(places)), _role(piece)))
         found.append(tuple(located))
-    return _LOCATION_COMMENT.sub("", text), Sources(tuple(places), tuple(found))
+    return _LOCATION_COMMENT.sub(_without_location, text), Sources(tuple(places), tuple(found))
 
 
 def _place(piece: str) -> str | None:

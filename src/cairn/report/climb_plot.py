@@ -81,12 +81,15 @@ def _panel(axes: Any, run: Run, kind: Kind, size: Size) -> None:
     levels = _levels(run, kind) if not gains else []
     drawn = [value for _, each in mine if (value := value_of(each)) is not None]
     drawn += [value for _, value, _, _ in levels]
+    drawn += [end for _, each in mine for end in (each.low_us, each.high_us) if end]
     for label, value, role, style in levels:
         axes.axhline(
             value, color=colour(role), linewidth=1.1, linestyle=style, label=f"{label} {words.microseconds(value)}"
         )
     if kind == run.kind:
-        _champion(axes, run, gain_line(run) if gains else champion_line(run))
+        line = gain_line(run) if gains else champion_line(run)
+        drawn += [value for _, value in line]
+        _champion(axes, run, line)
     _dots(axes, mine, many=len(mine) > 150)
     _without_cost(axes, [(at, each) for at, each in points if value_of(each) is None and each.verdict])
     _axes(axes, run, kind, drawn, gains=gains)

@@ -17,7 +17,7 @@ class Claim:
 
     `times`: cost of the fixed point over the champion's. `low`, `high`: where it lies when both costs err to the far
     ends of their intervals (predicted), or the interval of the paired measurement. `confirmed`: from a judgement of
-    the champion against the baseline with fresh seeds; otherwise from two separate receipts.
+    the champion against the baseline with fresh seeds, whose `verdict` it has; otherwise from two receipts.
     """
 
     times: float
@@ -27,6 +27,7 @@ class Claim:
     against: str
     receipt: str
     confirmed: bool
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def claim_of(run: Run) -> Claim | None:
         high = 1 / confirmed.ratio_low if confirmed.ratio_low else None
         if low is None and baseline and champion:
             low, high = _far_ends(baseline, champion)
-        return Claim(1 / confirmed.ratio, low, high, confirmed.kind, name, confirmed.receipt, True)
+        times, verdict = 1 / confirmed.ratio, f"{confirmed.verdict} ({confirmed.reason})"
+        return Claim(times, low, high, confirmed.kind, name, confirmed.receipt, True, verdict)
     if run.source == "rounds":
         return _best_reported(run)
     if baseline is None or champion is None or not baseline.us or not champion.us:

@@ -17,11 +17,12 @@ from cairn.report.rows import Attempt, Run
 from cairn.report.summary import is_kept
 
 _SHOWN = 400
+_ADVANCED = "advanced"  # the best of a lineage that is not the champion's
 
 
 @dataclass
 class Node:
-    """One kept attempt, or the start."""
+    """One attempt that was kept or carries a lineage on, or the start."""
 
     name: str
     text: str
@@ -44,9 +45,11 @@ class _Tree:
         self._kept: dict[str, list[Attempt]] = {}
         self._others: dict[str, list[Attempt]] = {}
         ids = {each.id for each in run.attempts}
-        for each in run.attempts[:]:
+        for each in run.attempts:
             parent = each.parent if each.parent in ids else ""
-            (self._kept if is_kept(each) else self._others).setdefault(parent, []).append(each)
+            (self._kept if is_kept(each) or each.decision == _ADVANCED else self._others).setdefault(
+                parent, []
+            ).append(each)
         self._main = self._line_to(self._champion)
 
     def _line_to(self, name: str) -> set[str]:
@@ -85,7 +88,13 @@ class _Tree:
         crown = "champion: " if attempt.id == self._champion else ""
         parts = [*place, cost, share, gain, one_line(attempt.hypothesis, 110)]
         text = crown + ", ".join(filter(None, parts))
-        return Node(attempt.id, text, "keep", f"#attempt-{self._number}-{attempt.id}", self._rest(attempt.id))
+        return Node(
+            attempt.id,
+            text,
+            "keep" if is_kept(attempt) else "accent",
+            f"#attempt-{self._number}-{attempt.id}",
+            self._rest(attempt.id),
+        )
 
     def _rest(self, name: str) -> str:
         return _counted(self._others.get(name, []))

@@ -79,11 +79,8 @@ def _doubt(run: Run, summary: Summary) -> str:
     if claim.low and claim.high:
         parts.append(f"between {words.times(claim.low)} and {words.times(claim.high)}")
     parts.append("predicted, not timed" if claim.kind == "predicted" else claim.kind)
-    parts.append(
-        f"judged once more with fresh seeds: {claim.verdict}"
-        if claim.confirmed
-        else "not yet confirmed by a judgement of its own"
-    )
+    again = f"judged once more with fresh seeds: {claim.verdict}"
+    parts.append(again if claim.confirmed else "not yet confirmed by a judgement of its own")
     if run.least_effect is not None:
         parts.append(f"least effect that would be seen {words.percent(run.least_effect, 1)}")
     if claim.receipt:

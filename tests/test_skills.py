@@ -92,8 +92,8 @@ def validate(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(program), "validate", str(folder)], capture_output=True, text=True, check=False)
 
 
-def test_the_three_skills_are_found() -> None:
-    assert {path.parent.name for path in SKILLS} == {"hill-climb", "record-learnings", "retrospective"}
+def test_the_four_skills_are_found() -> None:
+    assert {path.parent.name for path in SKILLS} == {"advise", "hill-climb", "record-learnings", "retrospective"}
     assert not [path for path in (ROOT / "skills").rglob("*") if path.is_symlink() and path.name == "SKILL.md"]
 
 

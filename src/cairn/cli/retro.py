@@ -1,4 +1,4 @@
-"""`cairn retro`: gather what a retrospective needs. Reads only."""
+"""`cairn retro`: from a request to findings with evidence, and from an approved plan to skills and log entries."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,11 @@ from typing import Any
 import click
 
 from cairn.cli.output import emit, json_option, registry_option, root_option, say
+from cairn.cli.retro_compare import compare, draft
+from cairn.cli.retro_evidence import check, collect, facts
+from cairn.cli.retro_plans import apply, diff, log, propose
+from cairn.cli.retro_project_care import adopt, advise, domains
+from cairn.cli.retro_report import report
 from cairn.errors import UsageError
 from cairn.registry import Registry, load_registry
 from cairn.retro.candidates import Candidate, Selection, select
@@ -14,7 +19,11 @@ from cairn.retro.log import is_date
 
 @click.group()
 def retro() -> None:
-    """Gather what a retrospective needs: candidate reports and log entries."""
+    """Findings with evidence out of reports, logs and runs; skills and log entries out of approved plans."""
+
+
+for _command in (collect, facts, compare, draft, check, propose, diff, apply, log, domains, adopt, advise, report):
+    retro.add_command(_command)
 
 
 @retro.command()

@@ -12,8 +12,8 @@ from pathlib import Path
 from cairn.errors import Missing
 from cairn.registry import Registry
 from cairn.retro.log import LogEntry, is_date, read_log
+from cairn.retro.sources import SUFFIXES, files_below, log_path, report_folders
 
-_SUFFIXES = {".md", ".markdown", ".txt", ".rst", ".tsv", ".csv", ".json", ".jsonl"}
 _READ_BYTES = 256 * 1024
 _MAX_FILES = 5000
 _NAME_DATE = re.compile(r"(?<!\d)(\d{4})[-_]?(\d{2})[-_]?(\d{2})(?!\d)")
@@ -117,42 +117,28 @@ def _score(candidate: Candidate, words: Sequence[str]) -> Candidate:
 
 
 def _log(registry: Registry) -> tuple[tuple[LogEntry, ...] | None, list[str]]:
-    path = registry.paths.experiment_log or registry.root / "references" / "experiment-log.md"
-    if not path.is_file():
+    path = log_path(registry)
+    if path is None or not path.is_file():
         named = registry.paths.experiment_log is not None
         return None, [f"paths.experiment_log: {path} is not there"] if named else []
     return read_log(path.read_bytes().decode(errors="replace")), []
 
 
 def _report_files(registry: Registry) -> list[Path] | None:
-    """Files below the reports folder; the usual folders when the registry names none; None when there is none."""
-    named = registry.paths.reports
-    places = [named] if named else [registry.root / name for name in ("training_reports", "benchmark_results")]
-    folders = [place for place in places if place.is_dir()]
-    return (
-        sorted(file for folder in folders for file in _files(folder, registry.root.resolve())) if folders else None
+    """Files below the folders of reports; None when there is none."""
+    folders = report_folders(registry)
+    if not folders:
+        return None
+    root = registry.root.resolve()
+    return sorted(
+        file for folder in folders for file in files_below(folder, root) if file.suffix.lower() in SUFFIXES
     )
-
-
-def _files(folder: Path, root: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if (
-            path.suffix.lower() in _SUFFIXES
-            and not hidden
-            and path.is_file()
-            and path.resolve().is_relative_to(root)
-        ):
-            yield path
 
 
 def _of_report(root: Path, path: Path, told: str) -> Candidate:
     with path.open("rb") as file:
         text = file.read(_READ_BYTES).decode(errors="replace")
-    match = _FRONT_MATTER.match(text)
-    front = match[1] if match else ""
-    body = text[match.end() :] if match else text
-    date, date_from = _date(path.name, front, body)
+    title, date, status, date_from = _head_of(path.name, text)
     why = ["below the folder of reports"]
     if told and path.name not in told and path.stem not in told:
         why.append("no retrospective names it yet")
@@ -160,18 +146,33 @@ def _of_report(root: Path, path: Path, told: str) -> Candidate:
         source="report",
         path=os.path.relpath(path, root),
         line=None,
-        title=_labelled(front, "title") or _first_heading(body) or path.stem,
+        title=title or path.stem,
         date=date,
         date_from=date_from,
         size_bytes=path.stat().st_size,
-        status=_labelled(front, "status") or _labelled(_head(body), "status"),
+        status=status,
         why=tuple(why),
         text=text,
     )
 
 
+def report_head(name: str, text: str) -> tuple[str, str | None, str | None]:
+    """Title (may be empty), day and status that a report gives itself, from its name, front matter or first lines."""
+    title, date, status, _ = _head_of(name, text[:_READ_BYTES])
+    return title, date, status
+
+
+def _head_of(name: str, text: str) -> tuple[str, str | None, str | None, str | None]:
+    match = _FRONT_MATTER.match(text)
+    front = match[1] if match else ""
+    body = text[match.end() :] if match else text
+    date, date_from = _date(name, front, body)
+    title = _labelled(front, "title") or _first_heading(body) or ""
+    return title, date, _labelled(front, "status") or _labelled(_head(body), "status"), date_from
+
+
 def _of_log(registry: Registry, entry: LogEntry) -> Candidate:
-    path = registry.paths.experiment_log or registry.root / "references" / "experiment-log.md"
+    path = log_path(registry) or registry.root
     return Candidate(
         source="log",
         path=os.path.relpath(path, registry.root),

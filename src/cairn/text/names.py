@@ -1,0 +1,266 @@
+"""Digits that are no quantity: dates, versions, hashes, addresses, files, models of hardware, numbers of tables.
+
+Each rule has words or characters that must be in a line before its pattern is tried, because most lines hold none of
+them and fifty patterns on every line would take minutes where a second is enough.
+"""
+
+import re
+
+_FILE = (
+    r"(?:py|pyi|md|markdown|txt|rst|json|jsonl|ya?ml|toml|csv|tsv|sh|cu|cuh|cpp|cc|c|h|hpp|rs|go|js|ts|html?|png|jpe?g"
+    r"|svg|gif|pdf|log|pt|pth|bin|safetensors|gguf|onnx|pb|ipynb|parquet|npz?|db|zip|gz|tar|whl|hatchet|ncu-rep|qdrep"
+    r"|wandb|cfg|ini|lock|sql)"
+)
+_ENVIRONMENT = [
+    "pytorch",
+    "python",
+    "cuda",
+    "cudnn",
+    "driver",
+    "ubuntu",
+    "debian",
+    "centos",
+    "linux",
+    "gcc",
+    "g++",
+    "clang",
+    "llvm",
+    "rocm",
+    "nccl",
+    "transformers",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "scipy",
+    "pandas",
+    "trl",
+    "peft",
+    "xformers",
+    "bitsandbytes",
+    "deepspeed",
+    "accelerate",
+    "node",
+    "nodejs",
+    "npm",
+    "rust",
+    "macos",
+    "windows",
+    "mlflow",
+    "wandb",
+    "trackio",
+    "ncu",
+    "nvcc",
+    "cmake",
+    "docker",
+    "datasets",
+    "tokenizers",
+    "lightning",
+    "version",
+    "release",
+    "libtpu",
+    "jaxlib",
+    "optax",
+    "flax",
+    "cutlass",
+    "opencl",
+    "vulkan",
+    "ptx",
+    "apache",
+    "tensorboard",
+    "optuna",
+    "hydra",
+    "ray",
+    "kubernetes",
+    "slurm",
+]
+_TIMED_TOO = [
+    "torch",
+    "jax",
+    "triton",
+    "vllm",
+    "sglang",
+    "unsloth",
+    "cublas",
+    "mosaic",
+    "flash-attn",
+    "flashattention",
+    "hip",
+    "kernel",
+    "go",
+]
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]{0,6}\.?"
+_VENUES = [
+    "iclr",
+    "icml",
+    "neurips",
+    "nips",
+    "acl",
+    "emnlp",
+    "naacl",
+    "cvpr",
+    "eccv",
+    "iccv",
+    "mlsys",
+    "aaai",
+    "interspeech",
+    "osdi",
+    "asplos",
+]
+_CARDS = [
+    "rtx",
+    "gtx",
+    "geforce",
+    "tesla",
+    "quadro",
+    "titan",
+    "radeon",
+    "xeon",
+    "epyc",
+    "ryzen",
+    "instinct",
+    "arc",
+    "jetson",
+]
+_NUMBERED = [
+    "run",
+    "table",
+    "tab.",
+    "figure",
+    "fig.",
+    "eq.",
+    "section",
+    "sec.",
+    "§",
+    "phase",
+    "part",
+    "chapter",
+    "appendix",
+    "experiment",
+    "exp",
+    "goal",
+    "exercise",
+    "module",
+    "option",
+    "case",
+    "milestone",
+    "tier",
+    "round",
+    "attempt",
+    "trial",
+    "variant",
+    "item",
+    "question",
+    "finding",
+    "hypothesis",
+    "approach",
+    "lesson",
+    "note",
+    "priority",
+    "week",
+    "day",
+    "sprint",
+    "ticket",
+    "gpu",
+    "cpu",
+    "node",
+    "device",
+    "worker",
+    "shard",
+    "replica",
+    "layer",
+    "expert",
+    "bucket",
+    "page",
+    "slide",
+    "stage",
+]
+_YEAR = ("19", "20")
+_WORDS = "|".join(re.escape(each) for each in _NUMBERED)
+_AFTER_NAME = r"(?![\d.]*\s?(?:%|[x×]\b|[kKMGTn]?i?[Bbs]\b|[mu]s\b|[A-Z]?FLOP|tok|it/s))"
+
+_RULES: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("<!--",), r"<!--.*?(?:-->|$)"),
+    (("<",), r"</?[a-z][^<>]{0,400}>"),
+    (("://",), r"\b[a-z][a-z0-9+.-]{1,12}://[^\s<>\"'`)\]|]+"),
+    (("](",), r"\]\([^)\s]{1,400}(?:\s+\"[^\"]*\")?\)"),
+    (("arxiv",), r"\barxiv:?\s*\d{4}\.\d{4,5}(?:v\d+)?"),
+    (("10.",), r"\b10\.\d{4,9}/\S+"),
+    (("@",), r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
+    (("[",), r"\[\^?\d{1,3}\](?=\s*(?:[.,;:)]|$|\[))(?<![=:,] \[\d\])(?<![=:,] \[\d\d\])"),
+    ((".",), r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?(?![\w.])"),
+    (
+        _YEAR,
+        r"(?<![\w.])(?:19|20)\d{2}[-/._](?:0?[1-9]|1[0-2])[-/._](?:0?[1-9]|[12]\d|3[01])(?!\d)"
+        r"(?:[T _-]?\d{1,2}[:.h-]?\d{2}(?:[:.]?\d{2}(?:[.,]\d+)?)?\s?(?:Z|UTC|[+-]\d{2}:?\d{2})?(?!\w))?",
+    ),
+    (_YEAR, r"(?<![\w.])\d{1,2}[./]\d{1,2}[./](?:19|20)\d{2}(?!\d)"),
+    (_YEAR, r"(?<![\w.])20[0-4]\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[T_-]?\d{4,6})?(?![\w.,])"),
+    (_YEAR, r"(?<![\w.])(?:19|20)\d{2}-(?:0[1-9]|1[0-2])(?![\w.-])"),
+    (_YEAR, r"(?:\bet al\.?,?|©|\(c\)|\bsince|\bin|\()\s*(?:19[89]\d|20[0-3]\d)(?=[\s),.;]|$)"),
+    (tuple(_VENUES), rf"\b(?:{'|'.join(_VENUES)})[' -]*(?:19|20)?\d{{2}}\b"),
+    (_MONTHS, rf"\b{_MONTH} +\d{{1,2}}(?:st|nd|rd|th)?(?:,? +(?:19|20)\d{{2}})?\b(?!\.\d)"),
+    (_MONTHS, rf"\b\d{{1,2}}(?:st|nd|rd|th)? +{_MONTH}(?:,? +(?:19|20)\d{{2}})?\b"),
+    (_MONTHS, rf"\b{_MONTH} +(?:19|20)\d{{2}}\b"),
+    (("v",), r"(?<![\w.])v\d+(?:\.\d+)*(?:[-+.]?(?:rc|a|b|dev|post|alpha|beta)\d*)*\b"),
+    ((".",), r"(?<![\w.,])\d+\.\d+\.\d+(?:[-+.]?\w+)*"),
+    (("rc", "dev", "post"), r"(?<![\w.])\d+\.\d+(?:rc|dev|post)\d+\b"),
+    (
+        tuple(_ENVIRONMENT),
+        rf"(?<![\w-])(?:{'|'.join(map(re.escape, _ENVIRONMENT))})[\s:=>~`*|-]{{1,4}}(?:version "
+        rf"|v)?\d{{1,3}}(?:\.\d+)*\w*(?![\w.]){_AFTER_NAME}",
+    ),
+    (
+        tuple(_TIMED_TOO),
+        rf"(?<![\w-])(?:{'|'.join(map(re.escape, _TIMED_TOO))})(?: |==|>=|~="
+        rf"| v)\d{{1,2}}\.\d{{1,2}}(?![\w.]){_AFTER_NAME}",
+    ),
+    (("==", ">=", "<=", "~=", "^"), r"(?<=\w)(?:[=<>~]=|\^)\d+(?:\.\d+)+(?=[\s,;)\]\"'`]|$)"),
+    (
+        ("/",),
+        r"(?<![\w/])(?:~|\.{1,2})?/?(?=[^\s|`]*[a-z_]{2,}[^\s|`]*/|/)(?:[\w.@+{}*=-]*[a-z_{*][\w.@+{}*=-]*/)+[\w.@+{}*=,-]*",
+    ),
+    (("/",), r"(?<![\w/)])/(?:[\w.@+-]+/)+[\w.@+-]*"),
+    ((".",), rf"\b[\w.-]*[\w-]\.{_FILE}\b(?::\d+(?:[:-]\d+)?)?"),
+    (("0x",), r"\b0x[0-9a-f]+\b"),
+    ((), r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)(?!\d+e\d+\b)[0-9a-f]{7,64}\b"),
+    (("-",), r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"),
+    (
+        ("#", "pr ", "issue", "job", "pid", "port", "line"),
+        r"(?:(?<!\w)#|\bpr ?#?|\bissues? ?#?|\bjob ?(?:id)?[ #:=`]{1,4}|\bpid[ :=`]{1,3}|\bport[ :=`]{1,3}"
+        r"|\blines? )\d+(?:-\d+)?\b",
+    ),
+    (
+        tuple(each.strip(".") for each in _NUMBERED),
+        rf"(?<!\w)(?:{_WORDS})s?[ _-]?[#(]?\d{{1,3}}(?:\.\d+)*[a-z]?(?=[\s:.,;)\]/*`|–—-]"
+        rf"|$)(?!\.\d)(?!,\d){_AFTER_NAME}",
+    ),
+    (
+        tuple(_CARDS),
+        rf"\b(?:{'|'.join(_CARDS)})[ -]?(?:[a-z]{{1,3}}[ -]?)?\d{{2,5}}\w*(?:\s?(?:ti|super|xtx?|ada))?\b",
+    ),
+    (
+        ("x", "×"),
+        r"(?<![\w.])\d+(?:\.\d+)?\s?[x×]\s?\d+(?:\s?[x×]\s?\d+)*(?![\w.%])(?!\s?\^)",
+    ),  # 128x128 is a shape
+)
+_COMPILED = tuple((triggers, re.compile(pattern, re.I)) for triggers, pattern in _RULES)
+_HEADING = re.compile(r"\s*#{1,6}\s+(?:\*{1,2})?(?:[^\w\s]+\s*)?\d{1,3}(?:\.\d{1,3})*[.):]?\s+(?=\D)")
+_ITEM = re.compile(r"[\s>]*(?:[-*+]\s+)?(?:\*\*)?\d{1,3}(?:\.\d{1,2})*[.)](?:\*\*)?\s")
+
+
+def mask(line: str) -> str:
+    """The line, of the same length, with a null character for every digit that belongs to a name."""
+    for pattern in (_HEADING, _ITEM):
+        if match := pattern.match(line):
+            line = blank(match) + line[match.end() :]
+            break
+    folded = line.casefold()
+    for triggers, pattern in _COMPILED:
+        if not triggers or any(each in folded for each in triggers):
+            line = pattern.sub(blank, line)
+    return line
+
+
+def blank(match: re.Match[str]) -> str:
+    return "".join("\0" if each.isdigit() else each for each in match[0])

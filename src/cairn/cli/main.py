@@ -14,6 +14,7 @@ COMMANDS = {
     "climb": "Run attempts on a kernel until one is faster; resumable.",
     "comment": "Write the summary comment of a round and send it to its issue.",
     "doctor": "Say what works on this machine, and how to get the rest.",
+    "gdnctl": "Climb the GDN problem with the flags of gdnctl; devices, jobs, profiles.",
     "init": "Adopt a project: registry, AGENT.md, merge driver; with undo.",
     "judge": "Judge one variant: correctness, compilation, predicted cost, physics.",
     "lab": "Compile, predict, explain and sweep kernels for TPUs that are not here.",

@@ -4,7 +4,8 @@
     heartbeat  optional; run at every look, any other exit code than 0 means that the device is lost
     release    optional; run after the holder was ended
 
-`{name}`, `{place}` and `{type}` stand for the device's name, the place and the type. A holder that ends well after it
+`{name}`, `{place}` (or `{cluster}`), `{type}` and `{sync}` stand for the device's name, the place, the type and the
+folder to copy. A holder that ends well after it
 was ready holds nothing by itself; then a `heartbeat` says whether the device is there, and without one it is lost.
 """
 
@@ -48,6 +49,7 @@ class CommandAllocator:
     release_command: str = ""
     ready_s: float = 900.0
     stop_s: float = 120.0
+    sync: str = "."
 
     def allocate(self, place: str, cancelled: Callable[[], bool]) -> "HeldByCommand":
         """Start the holder and wait for its line."""
@@ -87,11 +89,11 @@ class CommandAllocator:
         Raises:
             UsageError: an unknown place holder, or quotes that do not close.
         """
-        values = {"name": self.name, "place": place, "cluster": place, "type": self.kind}
+        values = {"name": self.name, "place": place, "cluster": place, "type": self.kind, "sync": self.sync}
         try:
             words = [word.format(**values) for word in _without_empty(shlex.split(template), values)]
         except (KeyError, IndexError, ValueError) as error:
-            hint = "known: {name}, {place}, {cluster}, {type}"
+            hint = "known: {name}, {place}, {cluster}, {type}, {sync}"
             raise UsageError(f"the allocator's command cannot be read: {error}", hint=hint) from error
         if not words:
             raise UsageError("the allocator's command is empty", hint="configure `allocate`")

@@ -21,26 +21,26 @@ class RayAllocator:
     Args:
         resources: e.g. {"TPU": 4, "TPU-v5p-8-head": 1}.
         ready_s: how long the cluster may take to start the actor.
-        options: further arguments of `ray.init`.
+        addresses: address by place; a place without one is an address itself.
     """
 
     def __init__(
-        self, resources: Mapping[str, float], ready_s: float = 600.0, options: Mapping[str, Any] | None = None
+        self, resources: Mapping[str, float], ready_s: float = 600.0, addresses: Mapping[str, str] | None = None
     ) -> None:
         if importlib.util.find_spec("ray") is None:
             raise Missing("the ray allocator needs ray", hint="pip install 'kernel-cairn[ray]'")
         self._resources = dict(resources)
         self._ready_s = ready_s
-        self._options = dict(options or {})
+        self._addresses = dict(addresses or {})
 
     def allocate(self, place: str, cancelled: Callable[[], bool]) -> "HeldByRay":
         """Connect, start the actor, wait until it answers."""
         import ray
 
-        address = None if place == "local" else place
+        address = None if place == "local" else self._addresses.get(place, place)
         try:
             if not ray.is_initialized():
-                ray.init(address=address, log_to_driver=False, **self._options)
+                ray.init(address=address, log_to_driver=False)
             remote: Any = ray.remote(_Holder)
             holder = remote.options(num_cpus=0, resources=self._resources).remote()
             ray.get(holder.ping.remote(), timeout=self._ready_s)

@@ -85,7 +85,8 @@ def climb_run(source: Source) -> Run:
 
 
 def _attempts(state: State, told: Mapping[str, Told], receipts: Receipts, folder: Path) -> list[Attempt]:
-    by_commit = {attempt.commit: attempt.id for attempt in state.attempts.values() if attempt.commit}
+    by_commit = {str(each.fields.get("candidate")): name for name, each in told.items()}
+    by_commit |= {attempt.commit: attempt.id for attempt in state.attempts.values() if attempt.commit}
     found = []
     for name in state.attempts:
         heard = told.get(name, Told())

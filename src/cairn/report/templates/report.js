@@ -194,19 +194,21 @@
     if (!all.length) return timing.ratios_left_out ? h("p", {class: "small"}, `${group(timing.ratios_left_out, 0)} paired samples are in the receipt.`) : null;
     const at = (share) => all[Math.min(all.length - 1, Math.floor(share * all.length))];
     const bound = timing.threshold ? 1 - timing.threshold : 1;
-    const low = Math.min(at(.01), timing.ratio_low, bound, .995) - .004, high = Math.max(at(.99), timing.ratio_high, 1.005) + .004;
+    const inner = [Math.min(at(.01), timing.ratio_low), Math.max(at(.99), timing.ratio_high)], spread = inner[1] - inner[0];
+    const far = Math.max(inner[0] - 1, bound - inner[1]) > 8 * Math.max(spread, .002);  // then 1 is left out, or no sample could be told from another
+    const low = far ? inner[0] - .1 * spread : Math.min(inner[0], bound, .995) - .004, high = far ? inner[1] + .1 * spread : Math.max(inner[1], 1.005) + .004;
     const x = (value) => 66 + 560 * (Math.min(high, Math.max(low, value)) - low) / (high - low);
     const row = 15, height = processes.length * row + 52;
     const ticks = [low, (low + high) / 2, high];
     return s("svg", {viewBox: `0 0 640 ${height}`, role: "img", "aria-label": `Paired measured ratios of ${processes.length} processes: median ${ratio(timing.ratio)}, 95 % interval ${ratio(timing.ratio_low)} to ${ratio(timing.ratio_high)}`},
       s("rect", {x: x(timing.ratio_low), y: 8, width: Math.max(1.5, x(timing.ratio_high) - x(timing.ratio_low)), height: height - 44, fill: "var(--accent)", "fill-opacity": .18}),
       s("line", {x1: x(timing.ratio), x2: x(timing.ratio), y1: 8, y2: height - 36, stroke: "var(--accent)", "stroke-width": 2}),
-      s("line", {x1: x(1), x2: x(1), y1: 8, y2: height - 36, stroke: "var(--ink)", "stroke-width": 1}),
-      timing.threshold ? s("line", {x1: x(bound), x2: x(bound), y1: 8, y2: height - 36, stroke: "var(--floor)", "stroke-dasharray": "4 3"}) : null,
+      far ? null : s("line", {x1: x(1), x2: x(1), y1: 8, y2: height - 36, stroke: "var(--ink)", "stroke-width": 1}),
+      timing.threshold && !far ? s("line", {x1: x(bound), x2: x(bound), y1: 8, y2: height - 36, stroke: "var(--floor)", "stroke-dasharray": "4 3"}) : null,
       processes.map((process, number) => [s("text", {x: 4, y: 19 + number * row}, `process ${number + 1}`),
         process.map((value, pair) => s("circle", {cx: x(value), cy: 15 + number * row + (pair % 5 - 2) * 1.6, r: 2, fill: value < 1 ? "var(--keep)" : "var(--discard)", "fill-opacity": .65}))]),
       ticks.map((tick, number) => s("text", {x: x(tick), y: height - 20, "text-anchor": ["start", "middle", "end"][number]}, tick.toFixed(3))),
-      s("text", {x: 346, y: height - 5, "text-anchor": "middle"}, "measured ratio candidate / incumbent (below 1 is faster; dashed: threshold)"));
+      s("text", {x: 346, y: height - 5, "text-anchor": "middle"}, `measured ratio candidate / incumbent (below 1 is faster; ${far ? "1 lies far outside" : "dashed: threshold"})`));
   };
   const timed = (receipt) => receipt.timings?.length ? [h("h4", {}, "Measured cost by shape"),
     rowsTable("Measured cost by shape", ["shape", {text: "measured µs", number: true}, {text: "95 % interval", number: true}, {text: "incumbent µs", number: true}, {text: "ratio (95 %)", number: true}, {text: "least effect seen", number: true}, "device"],

@@ -58,7 +58,8 @@ def test_one_kernel():
     assert result.refused is None
     assert result.us == pytest.approx(result.cycles / 1500)
     assert result.low_us < result.us < result.high_us
-    assert result.us / result.low_us == pytest.approx(1.25)
+    margin = chip.load("tpu-v5e").interval_fraction["copies"]
+    assert result.us / result.low_us == pytest.approx(1.0 + margin)
     assert sum(result.breakdown.values()) == pytest.approx(result.us)
     assert result.hbm_bytes == 2 * 48 * 128 * 4
     assert "operands: neighbours charged" in result.flags

@@ -16,12 +16,15 @@ TARGETS = ("tpu-v4", "tpu-v5e", "tpu-v5p", "tpu-v6e", "tpu7x")
 class Chip:
     """Figures of one core. Cycles are core cycles at `clock_ghz * clock_scale`; bandwidths are effective ones.
 
+    `clock_scale_busy` is the scale of the core's own work while the matrix units are always busy; between that and
+    none it is linear in their share. `interval_fraction` is by what bounds a program (`cairn.lab.regime`).
     `hbm_shared_gb_per_s` is what each core gets while the other core of the device streams too.
     """
 
     target: str
     clock_ghz: float
     clock_scale: float
+    clock_scale_busy: float
     cores_per_device: int
     branch_delay_bundles: int
     folds_empty_slots: bool
@@ -41,12 +44,17 @@ class Chip:
     eup_interval_cycles: int
     eup_latency_cycles: int
     rng_interval_cycles: int
-    interval_fraction: float
+    interval_fraction: dict[str, float]
     same_kernel_margin: float
 
     @property
     def cycles_per_us(self) -> float:
         return self.clock_ghz * self.clock_scale * 1000.0
+
+    def slowing(self, mxu_share: float) -> float:
+        """Factor on core cycles at this share of matrix work, relative to `cycles_per_us`."""
+        busy = min(1.0, max(0.0, mxu_share))
+        return self.clock_scale / (self.clock_scale + busy * (self.clock_scale_busy - self.clock_scale))
 
     def cycles_of_ns(self, ns: float) -> float:
         return ns * self.clock_ghz * self.clock_scale

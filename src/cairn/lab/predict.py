@@ -13,10 +13,11 @@ from cairn.lab.chip import Chip
 from cairn.lab.kernels import Kernels
 from cairn.lab.known import KnownOperands
 from cairn.lab.observe import Observe
+from cairn.lab.regime import regime
 from cairn.lab.schedule import Refused, Schedule, Times
 from cairn.lab.service import CompileResult
 
-MODEL_VERSION = "e1.0"
+MODEL_VERSION = "e1.1"
 _UNQUEUED_MARGIN = 0.25  # added where the time that matrix results are awaited is missing; stated, not fitted
 
 
@@ -87,7 +88,9 @@ def predict(result: CompileResult, target: str, observe: Observe | None = None) 
 
 
 def _prediction(total_us: float, times: Times, figures: Chip, *, has_kernels: bool) -> Prediction:
-    margin = figures.interval_fraction + times.by_bytes_us / total_us
+    breakdown, mxu_util = _breakdown(total_us, times, has_kernels=has_kernels), times.mxu_busy_us / total_us
+    bound = regime(breakdown, mxu_util)
+    margin = figures.interval_fraction[bound] + times.by_bytes_us / total_us
     if times.unqueued:
         margin += _UNQUEUED_MARGIN
     return Prediction(
@@ -95,13 +98,13 @@ def _prediction(total_us: float, times: Times, figures: Chip, *, has_kernels: bo
         low_us=total_us / (1.0 + margin),
         high_us=total_us * (1.0 + margin),
         cycles=total_us * figures.cycles_per_us,
-        breakdown=_breakdown(total_us, times, has_kernels=has_kernels),
-        mxu_util=times.mxu_busy_us / total_us,
+        breakdown=breakdown,
+        mxu_util=mxu_util,
         hbm_bytes=round(times.hbm_bytes),
         spills=round(times.spills),
         fills=round(times.fills),
         bundles=round(times.bundles),
-        flags=tuple(_flags(total_us, times, figures)),
+        flags=(f"bound by: {bound}", *_flags(total_us, times, figures)),
         same_kernel_margin=figures.same_kernel_margin,
     )
 
@@ -127,6 +130,7 @@ def _flags(total_us: float, times: Times, figures: Chip) -> list[str]:
     flags.extend(f"by bytes only, {reason}" for reason in sorted(times.unresolved))
     if figures.clock_scale != 1.0:
         flags.append(
-            f"{figures.target}: clock scaled by {figures.clock_scale:g}; compare unlike kernels with care"
+            f"{figures.target}: clock scaled by {figures.clock_scale:g} without matrix work to "
+            f"{figures.clock_scale_busy:g} with nothing else; compare unlike kernels with care"
         )
     return flags

@@ -68,6 +68,12 @@ class Split:
     def total_us(self) -> float:
         return self.issue_us + self.mxu_stall_us + self.unit_stall_us + self.dma_wait_us
 
+    def add(self, other: "Split", weight: float) -> None:
+        self.issue_us += weight * other.issue_us
+        self.mxu_stall_us += weight * other.mxu_stall_us
+        self.unit_stall_us += weight * other.unit_stall_us
+        self.dma_wait_us += weight * other.dma_wait_us
+
 
 @dataclass
 class Times:
@@ -234,10 +240,14 @@ class Schedule:
     def _simulated(self, name: str, run: Run, weight: float, *, is_kernel: bool) -> float:
         times, per_us = self.times, self._chip.cycles_per_us
         split = times.kernels if is_kernel else times.fusions
-        split.issue_us += weight * run.bundles / per_us
-        split.mxu_stall_us += weight * run.mxu_stall_cycles / per_us
-        split.unit_stall_us += weight * run.unit_stall_cycles / per_us
-        split.dma_wait_us += weight * run.dma_wait_cycles / per_us
+        per_core_us = per_us / self._chip.slowing(run.mxu_busy_cycles / max(1, run.cycles))
+        parts = Split(
+            run.bundles / per_core_us,
+            run.mxu_stall_cycles / per_core_us,
+            run.unit_stall_cycles / per_core_us,
+            run.dma_wait_cycles / per_us,
+        )
+        split.add(parts, weight)
         times.mxu_busy_us += weight * run.mxu_busy_cycles / per_us
         times.overhead_us += weight * self._call_us
         times.hbm_bytes += weight * run.hbm_bytes
@@ -246,7 +256,7 @@ class Schedule:
         times.fills += weight * run.fills
         if not run.queues:
             times.unqueued.add(name)
-        return run.cycles / per_us + self._call_us
+        return parts.total_us + self._call_us
 
     def _by_bytes(self, instruction: Instruction, computation: Computation, weight: float) -> float:
         if not _memory_bound(instruction, self._module):

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from calibration import own_kernels
 from jax import export
 
 from cairn.lab.service import CompileService
-from calibration import own_kernels
 
 TARGETS = {"v4": "tpu-v4", "v5e": "tpu-v5e", "v5p": "tpu-v5p", "v6e": "tpu-v6e", "v7x": "tpu7x"}
 _KINDS = {

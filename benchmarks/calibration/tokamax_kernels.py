@@ -111,14 +111,10 @@ def flash_attention_backward(row: Row) -> Program:
     default = jax.lax.DotAlgorithmPreset.DEFAULT
     mask = attention_base.Mask(is_causal=shape["mask"]["is_causal"])
 
-    def run(maxima: Any, sums: Any, out: Any, dout: Any, q: Any, k: Any, v: Any) -> Any:
+    def run(*arrays: Any) -> Any:  # residuals, then out, dout, q, k, v
         grads = operation(
-            (maxima, sums),
-            out,
-            dout,
-            q,
-            k,
-            v,
+            arrays[:2],
+            *arrays[2:],
             precision=(default, default),
             logits_dtype=jnp.dtype(jnp.float32),
             logits_scale=shape["logits_scale"],

@@ -101,6 +101,42 @@ def matmul(size: int = 2048, block: int = 512, depth: int = 0) -> Program:
     return call, (array, array)
 
 
+def chain(length: int = 16) -> Program:
+    """Products of 128 x 128 each of which needs the one before."""
+
+    def kernel(x, w, out):
+        value = x[...]
+        for _ in range(length):
+            value = jnp.dot(value, w[...], preferred_element_type=F32).astype(jnp.bfloat16)
+        out[...] = value
+
+    array = ShapeDtypeStruct((128, 128), jnp.bfloat16)
+    return pl.pallas_call(kernel, out_shape=array, name="chain"), (array, array)
+
+
+def prefetched(visits: int = 4, known: int = 1) -> Program:
+    """Blocks in an order, and inner loops of a length, that scalar prefetch brings: from constants or an argument."""
+
+    def kernel(order, trips, x, out):
+        def body(_, value):
+            return value + x[...]
+
+        out[...] = jax.lax.fori_loop(0, trips[pl.program_id(0)], body, jnp.zeros_like(x[...]))
+
+    spec = pltpu.PrefetchScalarGridSpec(
+        num_scalar_prefetch=2,
+        grid=(visits,),
+        in_specs=[pl.BlockSpec((8, 128), lambda i, order, trips: (order[i], 0))],
+        out_specs=pl.BlockSpec((8, 128), lambda i, order, trips: (i, 0)),
+    )
+    array = ShapeDtypeStruct((8 * visits, 128), F32)
+    call = pl.pallas_call(kernel, grid_spec=spec, out_shape=array, name="prefetched")
+    order = jnp.zeros(visits, jnp.int32)  # the same block again and again: it is fetched once
+    if known:
+        return lambda x: call(order, jnp.cumsum(jnp.full(visits, 16, jnp.int32)), x), (array,)
+    return lambda trips, x: call(order, trips, x), (ShapeDtypeStruct((visits,), jnp.int32), array)
+
+
 def too_large() -> Program:
     """Blocks of 64 MiB and a scratch of 64 MiB: more vector memory than any chip offers by default."""
 
@@ -171,7 +207,21 @@ def until() -> Program:
 
 PROGRAMS = {
     program.__name__: program
-    for program in (add, rows, square, ragged, matmul, too_large, misaligned, bad_block, unsupported, scan, until)
+    for program in (
+        add,
+        rows,
+        square,
+        chain,
+        prefetched,
+        ragged,
+        matmul,
+        too_large,
+        misaligned,
+        bad_block,
+        unsupported,
+        scan,
+        until,
+    )
 }
 
 

@@ -14,6 +14,13 @@ from cairn.judge.receipt import receipt_hash
 BASE = "b" * 40
 BASELINE_US, START_US, FLOOR_US, PHYSICS_US = 13005.953005714286, 6131.726000000001, 223.35521300813008, 198.7
 SHAPE = {"B": 8, "T": 4096, "H": 16}
+CALIBRATION = {
+    "threshold": 0.0123,
+    "alpha": 0.05,
+    "false_keep_bound": 0.0001,
+    "least_detectable_effect": 0.0211,
+    "noise": [{"shape": SHAPE, "process_log_ratios": [0.001, -0.002], "spread": 0.0015}],
+}
 _BEGAN = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 _VERDICTS = (
     ("DISCARD", "slower", 40),
@@ -77,6 +84,7 @@ class ClimbOnDisk:
             start=start,
             champion=start,
             floor_us=FLOOR_US,
+            calibration=CALIBRATION if self.kind == "measured" else None,
         )
 
     def attempt(self, verdict: str, reason: str, us: float | None, **more: Any) -> str:

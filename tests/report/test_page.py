@@ -171,6 +171,9 @@ def test_measured_and_predicted_are_never_on_one_axis(browser: Any, pages: Path)
     texts = browser.execute_script(labels)
     assert "measured cost, µs of one call" in texts
     assert not any("predicted" in text for text in texts)
+    claim = browser.find_element("id", "claim").text
+    assert "Minimum detectable effect: 2.1 %" in claim
+    assert "A/A calibration: threshold 1.23 %, alpha 0.05, false keep bound 0.01 %" in claim
     article = browser.find_element("css selector", "article.attempt")
     assert "1.2 %" in article.text, "the least effect stands beside the claim"
     assert len(article.find_elements("css selector", "svg circle")) == 120, "one dot a pair"

@@ -84,7 +84,14 @@ def test_a_confirmed_number_is_the_one_that_is_quoted(tmp_path: Path) -> None:
 def test_measured_costs_keep_their_samples_and_their_word(tmp_path: Path) -> None:
     run = load(small(tmp_path / "device", kind="measured").folder)
     assert run.kind == "measured"
-    assert run.least_effect == 0.0123
+    assert run.least_effect == 0.0211
+    assert run.calibration == {
+        "threshold": 0.0123,
+        "alpha": 0.05,
+        "false_keep_bound": 0.0001,
+        "least_detectable_effect": 0.0211,
+        "spread at B=8 T=4096 H=16": 0.0015,
+    }
     first = run.attempts[0]
     assert first.kind == "measured"
     assert first.us == 1559.6922857142854

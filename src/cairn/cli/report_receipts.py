@@ -50,7 +50,9 @@ def calibration_of(record: Mapping[str, Any]) -> dict[str, float | str]:
     for holder in (record, cost, *(cost.get("timings") or [])):
         for name in ("calibration", "aa", "a_a"):
             if isinstance(found := holder.get(name), Mapping):
-                return flat(found)
+                noise = [each for each in found.get("noise") or [] if isinstance(each, Mapping)]
+                spreads = {f"spread at {shape_text(each.get('shape'))}": each.get("spread") for each in noise}
+                return flat({**{key: value for key, value in found.items() if key != "noise"}, **spreads})
     return {}
 
 

@@ -48,6 +48,7 @@ def climb_run(source: Source) -> Run:
     measured = state.measured or {}
     start = start_receipt(all_receipts, measured.get("start"), receipts)
     kind = kind_of(measured, start)
+    calibration = _calibration(measured, all_receipts)
     shape = start.shapes[0] if start and start.shapes else None
     running = is_running(source.folder)
     events = ledger.events
@@ -75,8 +76,8 @@ def climb_run(source: Source) -> Run:
         confirmation=confirmation_of(all_receipts, events, kind, state.champion),
         attempts=attempts,
         budget=_budget(state, events, attempts),
-        calibration=_calibration(measured, all_receipts),
-        least_effect=_least_effect(attempts),
+        calibration=calibration,
+        least_effect=_least_effect(calibration, attempts),
         environment={name: str(value) for name, value in flat(measured.get("fingerprint") or {}).items()},
         environments=_environments(events),
         alerts=_alerts(state, ledger, book, attempts, running=running),
@@ -223,7 +224,11 @@ def _calibration(measured: Mapping[str, Any], receipts: Sequence[Mapping[str, An
     return stated or next((found for each in reversed(receipts) if (found := calibration_of(each))), {})
 
 
-def _least_effect(attempts: Sequence[Attempt]) -> float | None:
+def _least_effect(calibration: Mapping[str, float | str], attempts: Sequence[Attempt]) -> float | None:
+    """What the A/A runs promise; without them the largest effect that a single judgement could have missed."""
+    promised = calibration.get("least_detectable_effect")
+    if isinstance(promised, int | float):
+        return float(promised)
     effects = [
         timing.least_effect
         for each in attempts

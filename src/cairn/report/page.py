@@ -80,7 +80,18 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("microseconds", "interval", "times", "percent", "ratio", "duration", "money", "count", "moment"):
+    for name in (
+        "microseconds",
+        "interval",
+        "times",
+        "percent",
+        "ratio",
+        "duration",
+        "money",
+        "count",
+        "moment",
+        "calibration",
+    ):
         engine.filters[name] = getattr(words, name)
     return engine
 

@@ -1,5 +1,6 @@
 """How numbers are written on every surface: three figures, a unit, and never a predicted one without the word."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 DASH = "–"
@@ -47,6 +48,17 @@ def duration(seconds: float | None) -> str:
 def money(value: float | None) -> str:
     """US dollars."""
     return DASH if value is None else f"${value:,.2f}" if value >= 0.01 or value == 0 else f"${value:.4f}"
+
+
+def calibration(figures: Mapping[str, float | str]) -> str:
+    """A/A figures in a row; what is a share is written as one."""
+    shares = ("threshold", "false_keep_bound", "least_detectable_effect")
+    told = []
+    for name, value in figures.items():
+        share = isinstance(value, int | float) and (name in shares or name.startswith("spread"))
+        shown = percent(float(value), 2) if share else f"{value:.4g}" if isinstance(value, int | float) else value
+        told.append(f"{name.replace('_', ' ')} {shown}")
+    return ", ".join(told)
 
 
 def count(value: float | None) -> str:

@@ -219,6 +219,14 @@ def test_preview_is_deterministic_and_can_be_run_for_any_round(session: Session)
     assert data["body"].startswith("### Round 1 Summary\n")
 
 
+def test_preview_shows_a_picture_at_a_web_address_only(session: Session) -> None:
+    command = ("comment", "preview", str(session.folder), "--round", "1", "--dry-run", "--picture")
+    body = session.run(*command, "https://example.org/@a/climb.svg")["body"]
+    assert "](<https://example.org/@a/climb.svg>)\n" in body
+    for address in ("javascript:alert(1)", "https://x/) <b>", "climb.svg"):
+        session.run(*command, address, code=2)
+
+
 def test_offline_it_waits_in_the_outbox(session: Session, hub: FakeGitHub) -> None:
     hub.faults += [Fault(502) for _ in range(8)]
     data = session.post(hub.url, code=75)

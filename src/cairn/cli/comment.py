@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ def comment() -> None:
 @click.option(
     "--plan", "plan_path", type=click.Path(path_type=Path), help="The plan that was recorded, for its notes."
 )
+@click.option("--picture", metavar="ADDRESS", default="", help="Show the picture at this address (a web address).")
 @dry_run_option
 @project_options
 def preview(
@@ -54,17 +56,19 @@ def preview(
     """Write the comment of a round to comment.md beside its other files: redacted, cut to size, the same every time.
 
     `cairn round record` has done this already; use it for a round that was not recorded, or to look at it.
+    A picture comes from `cairn report RUN_DIR --svg climb.svg`, put where the readers of the issue can see it.
 
     \b
     Example:
       cairn comment preview runs/gdn_20260506_101500 --round 4 --dry-run
     """
+    picture = _address(str(given["picture"]))
     plan = read_plan(Path(str(given["plan_path"]))) if given["plan_path"] else None
     facts = facts_of(folder, number, learnings_path(root, registry_path), plan.keys.kernel if plan else None)
     done = last(Journal(facts.round.folder / JOURNAL).read().records, "learnings.done")
     ids = done["ids"] if done else []
     new = learned(plan, ids) if plan else [f"[{name}]" for name in ids]
-    body, taken = render(facts, new, _notes(plan), facts.run.lineages, private_words())
+    body, taken = render(facts, new, _notes(plan), facts.run.lineages, private_words(), picture=picture)
     paths = [] if dry_run else write_comment(facts, body)
     data = {
         "files": [str(path) for path in paths],
@@ -72,6 +76,17 @@ def preview(
         "redacted": [{"kind": each.kind, "line": each.line} for each in taken],
     }
     emit(data, bool(given["as_json"]), body if dry_run else "\n".join(f"wrote {path}" for path in paths))
+
+
+def _address(text: str) -> str:
+    """A web address without what could end the Markdown it stands in.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text and not re.fullmatch(r"https?://[^\s<>()\[\]`|\\\"]+", text):
+        raise UsageError(f"`{text[:80]}` is no web address", hint="--picture https://...")
+    return text
 
 
 def _notes(plan: Plan | None) -> dict[str, str]:

@@ -25,10 +25,12 @@ def render(
     notes: Mapping[str, str],
     lineages: Mapping[str, Any],
     private: tuple[str, ...] = (),
+    *,
+    picture: str = "",
 ) -> tuple[str, list[Redaction]]:
     """The whole comment without its marker, redacted; and what was taken out of it.
 
-    `private`: further words to take out, such as this machine's name.
+    `private`: further words to take out, such as this machine's name. `picture`: a checked web address.
     """
     rows = [
         [
@@ -49,6 +51,7 @@ def render(
     lines = [
         f"### Round {this} Summary",
         "",
+        *([f"![the run so far, gain by variant](<{picture}>)", ""] if picture else []),
         *table(["Variant", "Status", "Speedup", "Direction", "Notable"], rows),
         "",
         f"**Active Lineages:** {', '.join(_lineages(lineages)) or 'none'}",

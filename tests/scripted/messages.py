@@ -62,7 +62,9 @@ class MessagesDialect(Dialect):
 
 
 def _message(body: Body, content: list[dict[str, Any]], stop: str | None) -> dict[str, Any]:
-    fixed = {"id": "msg_scripted", "type": "message", "role": "assistant", "model": body.get("model", "")}
+    turn = sum(message["role"] == "assistant" for message in body["messages"])
+    # the client takes messages of one id for one message
+    fixed = {"id": f"msg_{turn}", "type": "message", "role": "assistant", "model": body.get("model", "")}
     return {**fixed, "content": content, "stop_reason": stop, "stop_sequence": None, "usage": _usage(1, 1)}
 
 

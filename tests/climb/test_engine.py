@@ -5,79 +5,22 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fakes import FakeJudge, ScriptedAgent, block, write
+from climbs import BRANCH, VARIANT, Bench
+from fakes import FakeJudge, block, write
 
 from cairn.agents.protocol import EditOutcome, EditTask
 from cairn.climb.engine import Climb, ClimbSpec
-from cairn.climb.ledger import Event, Ledger
-from cairn.climb.policy import Margins
-from cairn.climb.state import State, fold
+from cairn.climb.ledger import Event
 from cairn.errors import Missing, TryAgain, UsageError
 from cairn.judge.receipt import ReceiptBook
-from cairn.process import Limits
 from cairn.roofline import parse_target
 from workspace import Workspace
-
-VARIANT = "kernels/axpy/variants/pallas_axpy.py"
-BRANCH = "cairn/night"
 
 
 class Killed(BaseException):
     """Stands for SIGKILL between two lines of the ledger."""
-
-
-class Bench:
-    """A climb in a workspace, run as often as wanted."""
-
-    def __init__(self, workspace: Workspace, *acts: Callable[[EditTask], EditOutcome | None]) -> None:
-        self.workspace = workspace
-        self.agent = ScriptedAgent(list(acts))
-        self.asked: list[bytes] = []
-        self.jax = "0.10.2"
-        self.folder = workspace.root / ".cairn" / "runs" / "night"
-
-    def spec(self, attempts: int) -> ClimbSpec:
-        return ClimbSpec(
-            name="night",
-            problem=self.workspace.problem,
-            variant="pallas_axpy",
-            target=parse_target("tpu-v5p"),
-            folder=self.folder,
-            attempts=attempts,
-            margins=Margins(sweep=0.05, edit=0.10),
-            agent_limits=Limits(wall_s=60),
-            learnings=self.workspace.root / "AGENT.md",
-        )
-
-    def run(self, attempts: int | None = None, on_event: Callable[[Event], None] = lambda event: None) -> State:
-        def open_judge(problem: Any) -> Any:
-            return FakeJudge(problem, self.asked, self.jax)
-
-        count = len(self.agent.acts) if attempts is None else attempts
-        return Climb(self.spec(count), self.agent, on_event=on_event, open_judge=open_judge).run()
-
-    def decisions(self) -> list[str]:
-        return [attempt.decision for attempt in fold(Ledger(self.folder / "ledger.jsonl").events).decided]
-
-    def judged(self) -> list[str]:
-        """The attempts that have a receipt, anchors included, the confirmation of the champion left out."""
-        receipts = ReceiptBook(self.folder / "receipts.jsonl").all()
-        return [receipt["attempt"] for receipt in receipts if receipt["purpose"] != "confirmation"]
-
-    def commits(self) -> list[str]:
-        return self.workspace.git("rev-list", f"main..{BRANCH}").split()
-
-    def assert_clean(self) -> None:
-        """No worktree is left, and the user's tree is what it was."""
-        assert len(self.workspace.git("worktree", "list").splitlines()) == 1
-        assert not (self.folder / "worktrees").exists()
-        assert (self.workspace.root / "notes.txt").read_text() == "the user's unsaved thought\n"
-        assert self.workspace.git("status", "--porcelain", "--", "kernels", "notes.txt") == " M notes.txt\n"
-        assert self.workspace.git("symbolic-ref", "HEAD").strip() == "refs/heads/main"
-        assert "block: int = 8" in self.workspace.variant.read_text()
 
 
 def test_keeps_the_better_and_discards_the_worse(workspace: Workspace) -> None:
@@ -218,7 +161,7 @@ def test_history_and_prompt_tell_the_story(workspace: Workspace) -> None:
     ]
     assert VARIANT in task.prompt
     assert "80.0 us predicted" in task.prompt
-    assert "a0002: DISCARD (slower), 100.0 us; act 1" in task.prompt
+    assert "a0002: discarded, slower, 100.0 us (1.250); act 1" in task.prompt
     assert "`block`: one of [8, 16, 32, 64]" in task.prompt
     assert "heldout" not in task.prompt
     assert (task.log_dir / "prompt.md").read_text() == task.prompt

@@ -41,7 +41,9 @@ def _stash(desk: Desk, say: Callable[[str], None]) -> None:
     message = (
         f"cairn climb {desk.spec.name} {time.time_ns()}"  # a kill right after it leaves an entry people can read
     )
-    desk.git.run_in_tree("stash", "push", "--quiet", "--include-untracked", "-m", message)
+    inside = desk.spec.folder.resolve().is_relative_to(desk.git.top.resolve())
+    own = [f":(exclude,top){desk.git.relative(desk.spec.folder)}"] if inside else []  # the run stays where it is
+    desk.git.run_in_tree("stash", "push", "--quiet", "--include-untracked", "-m", message, "--", ":/", *own)
     stash = desk.git.commit_of("refs/stash")
     if stash is None or stash == before:
         return
@@ -56,7 +58,7 @@ def bring_back(desk: Desk, say: Callable[[str], None]) -> None:
     if stash is None:
         return
     try:
-        if desk.git.run("rev-parse", f"{stash}^1").strip() != desk.git.head() or desk.git.dirty():
+        if desk.git.run("rev-parse", f"{stash}^1").strip() != desk.git.head() or _tracked_changes(desk):
             raise TryAgain("the tree has changed since")
         desk.git.run_in_tree("stash", "apply", "--quiet", "--index", stash)
     except (Missing, TryAgain) as error:
@@ -65,6 +67,10 @@ def bring_back(desk: Desk, say: Callable[[str], None]) -> None:
     desk.write("climb.stashed", stash=stash, restored=True)
     desk.git.delete_ref(f"refs/cairn/{desk.spec.name}/stash")
     _drop(desk, stash)
+
+
+def _tracked_changes(desk: Desk) -> bool:
+    return bool(desk.git.run_in_tree("status", "--porcelain", "--untracked-files=no").strip())
 
 
 def _drop(desk: Desk, stash: str) -> None:

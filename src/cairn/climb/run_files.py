@@ -7,7 +7,9 @@ Results here come from the judge's receipts, so they are trusted; a cost is name
 and `latency_ms` is written for measured ones only.
 """
 
+import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -102,11 +104,15 @@ def _write_result(desk: Desk, number: int, attempt: Attempt) -> None:
 
 
 def _fingerprint(desk: Desk, attempt: Attempt) -> dict[str, Any]:
-    receipt = desk.receipts.find(id=attempt.receipt) or {}
+    receipt: dict[str, Any] = desk.receipts.find(id=attempt.receipt) or {}
+    text = desk.git.read_blob(attempt.blob) if attempt.blob else b""
     return {
+        "device": desk.spec.target.chip_name,
         **receipt.get("fingerprint", {}),
-        "source_hash": receipt.get("variant", {}).get("sha256"),
+        "source_sha256": hashlib.sha256(text).hexdigest(),
         "commit": attempt.candidate or attempt.parent,
+        "seeds": receipt.get("seeds") or [],
+        "flags": os.environ.get("LIBTPU_INIT_ARGS", ""),
     }
 
 

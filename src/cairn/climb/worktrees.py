@@ -160,10 +160,11 @@ def read_plain(root: Path, relative: str, most_bytes: int) -> bytes | None:
         raise
     finally:
         os.close(handle)
+    state = os.fstat(inner)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(inner)
+        return None
     with os.fdopen(inner, "rb") as file:
-        state = os.fstat(file.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            return None
         if state.st_size > most_bytes:
             raise ValueError(f"{state.st_size} bytes, more than {most_bytes}")
         return file.read(most_bytes + 1)[:most_bytes]

@@ -14,6 +14,8 @@ from cairn.learnings.signature import signature
 from cairn.process import Streams, run_bounded
 
 _TAIL_BYTES = 4096
+# a login shell's profile may reset PATH, and what works in the caller's terminal has to work here
+_KEEP_PATH = 'export PATH="$CAIRN_CALLERS_PATH:$PATH"\n'
 
 
 def run_checks(desk: Desk, attempt: Attempt) -> list[dict[str, Any]]:
@@ -35,12 +37,17 @@ def run_checks(desk: Desk, attempt: Attempt) -> list[dict[str, Any]]:
 
 def _run(desk: Desk, attempt: Attempt, command: str, places: tuple[Path, Path]) -> dict[str, Any]:
     tree, log = places
-    environment = {**os.environ, "CAIRN_ATTEMPT": attempt.id, "CAIRN_CANDIDATE": str(attempt.candidate)}
+    environment = {
+        **os.environ,
+        "CAIRN_ATTEMPT": attempt.id,
+        "CAIRN_CANDIDATE": str(attempt.candidate),
+        "CAIRN_CALLERS_PATH": os.environ.get("PATH", os.defpath),
+    }
     seen: set[str] = set()
     tries, wall_s = 0, 0.0
     while True:
         outcome = run_bounded(
-            ["bash", "-lc", command],
+            ["bash", "-lc", _KEEP_PATH + command],
             cwd=tree,
             environment=environment,
             streams=Streams(log, log.with_suffix(".err")),

@@ -1,6 +1,7 @@
 """`gdnctl codex-loop`: a climb on the GDN problem with Codex, behind the flags of the loop that it replaces."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import click
 
-from cairn.cli.gdnctl.config import Config, find_root, load_config
+from cairn.cli.gdnctl.config import LOG_VARIABLE, Config, find_root, load_config
 from cairn.cli.gdnctl.loop_options import GROUPS, Plan, plan_loop, wrong_device_checks
 from cairn.cli.output import emit, json_option, say
 from cairn.errors import Missing, UsageError
@@ -68,7 +69,10 @@ def _run(root: Path, plan: Plan, dry_run: bool) -> Any:
         return plan_climb(problem, None, {**options, "attempts": values["iterations"]})
     done = len(fold(Ledger(folder / "ledger.jsonl").events).decided) if (folder / "ledger.jsonl").exists() else 0
     options["attempts"] = done + values["iterations"]
-    with _lease(root, folder, config, plan) as lease:
+    with (
+        _lease(root, folder, config, plan) as lease,
+        _exported({**lease.environment(), LOG_VARIABLE: str(folder)}),
+    ):
         outcome = run_climb(problem, None, options, say, runs=folder.parent, lease=lease)
     log = values["hillclimb_log_file"]
     if log and (folder / "log.md").exists():
@@ -76,6 +80,21 @@ def _run(root: Path, plan: Plan, dry_run: bool) -> Any:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / "log.md", target)
     return outcome
+
+
+@contextlib.contextmanager
+def _exported(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for the post-checks, which are commands of this very program as a rule."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _defaults(problem: Path) -> dict[str, Any]:
@@ -93,7 +112,10 @@ def _prompt(root: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     prompt = options["prompt_file"] or (beside if (root / beside).is_file() else None)
     own = {name: root / _SESSION_DIRECTIVES / f"{name}.md" for name in options["directive_presets"]}
     presets = tuple(name for name, path in own.items() if not path.is_file())
-    files = (*(path for path in own.values() if path.is_file()), *(root / path for path in options["directive_files"]))
+    files = (
+        *(path for path in own.values() if path.is_file()),
+        *(root / path for path in options["directive_files"]),
+    )
     return {
         **options,
         "prompt_file": None if prompt is None else root / prompt,

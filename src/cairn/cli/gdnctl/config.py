@@ -10,6 +10,8 @@ import msgspec
 from cairn.errors import BadInput
 from cairn.settings import did_you_mean
 
+# set for post-checks, which run in a checkout of their own: the folder of the run that they belong to
+LOG_VARIABLE = "CAIRN_GDN_LOG_DIR"
 PLACES = ("scripts/gdn/gdnctl.toml", "gdnctl.toml")
 _DEV_TPU = "dev_tpu.py --config infra/marin-{place}.yaml --tpu-name {name}"
 

@@ -1,17 +1,19 @@
 """`gdnctl lint-log`: is the run's log sound, in its form and, beside its ledger, in its facts?"""
 
+import os
 from pathlib import Path
 
 import click
 
-from cairn.cli.gdnctl.config import find_root
+from cairn.cli.gdnctl.config import LOG_VARIABLE, find_root
 from cairn.cli.output import emit, json_option
 
-_DEFAULT = ".agents/logs/gdn_codex_loop/log.md"
+_FOLDER = ".agents/logs/gdn_codex_loop"
+_LOG = "log.md"
 
 
 @click.command("lint-log")
-@click.option("--log-file", type=click.Path(path_type=Path), default=None, help=f"Default: {_DEFAULT}.")
+@click.option("--log-file", type=click.Path(path_type=Path), default=None, help=f"Default: {_FOLDER}/{_LOG}.")
 @click.option(
     "--scope", type=click.Choice(["last-entry", "all"]), default="last-entry", show_default=True, help="What."
 )
@@ -37,7 +39,7 @@ def lint_log(context: click.Context, /, log_file: Path | None, scope: str, as_js
     from cairn.git import Git
 
     root = find_root(Path.cwd())
-    path = log_file or root / _DEFAULT
+    path = log_file or Path(os.environ.get(LOG_VARIABLE, root / _FOLDER)) / _LOG
     if not path.is_file():
         if log_file is None:
             emit({"log": str(path), "findings": []}, as_json, f"{path}: no attempt has written it yet")

@@ -119,6 +119,6 @@ def _axis(end_us: float, height: float) -> list[str]:
     marks = []
     for tenth in range(11):
         x = _LEFT + (_WIDTH - _LEFT) * tenth / 10
-        anchor = "end" if tenth == 10 else "middle"
+        anchor = {0: "start", 10: "end"}.get(tenth, "middle")
         marks.append(f'<text x="{x:.0f}" y="{height - 8}" text-anchor="{anchor}">{end_us * tenth / 10:.2f}</text>')
     return [*marks, f'<text x="{_LEFT - 6}" y="{height - 8}" text-anchor="end">us, predicted</text>']

@@ -46,6 +46,11 @@ _HINTS = {
     "bounds": "A static slice or index leaves its array: check the index map and the block count.",
     "dtype": "The types do not fit there: bfloat16 or float32 operands, float32 accumulators, 32-bit indices, and "
     "an explicit astype before a store.",
+    "shape": "The shapes do not fit together: check the blocks against what the kernel computes and stores.",
+    "arguments": "A kernel takes one reference for each input, output and scratch, in that order; an index map one "
+    "index for each axis of the grid, scalar-prefetch references after them.",
+    "captured": "An array from outside is used inside the kernel: pass it as an input, or make it from scalars.",
+    "traced_value": "Python cannot decide by a value that is known on the chip only: use pl.when, jnp.where, lax.cond.",
     "layout": "The vector layout needed here cannot be made: avoid reshapes that move the last two dimensions.",
     "crash": "The compiler process died: simplify the kernel; the same source will crash it again.",
     "timeout": "Compiling took too long: the unrolled body is probably too large; use smaller blocks or a loop.",
@@ -66,8 +71,22 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"last two dimensions of your block shape|must have the same number of dimensions as the arr",
         ),
         ("block_shape", r"block.?shape.{0,200}(divisible|multiple of|must)"),
+        ("block_shape", r"index map function .{0,400}(must return|missing \d+ required)"),
+        (
+            "traced_value",
+            r"ConcretizationTypeError|Tracer\w*ConversionError|(boolean conversion|concrete value) of? ?.{0,20}traced",
+        ),
+        ("captured", r"captures constants"),
+        (
+            "arguments",
+            r"^TypeError: .{0,200}(takes \d+ positional argument|missing \d+ required (positional|keyword))",
+        ),
+        ("shape", r"invalid shape for `swap`|contracting dimensions|incompatible shapes|cannot be broadcast"),
         ("bounds", r"out of bound|out-of-bound|index \S+ is out of range"),
-        ("dtype", r"invalid vector type|d?type mismatch|invalid dtype|unsupported (element |data )?type"),
+        (
+            "dtype",
+            r"VectorElementTypeInterface|not a valid dtype|invalid vector type|d?type mismatch|invalid dtype|unsupported (element |data )?type",
+        ),
         ("dtype", r"(lhs|rhs|operand|accumulator|acc)\w* (element )?type.{0,80}(not supported|unsupported|must)"),
         ("alignment", r"E2003\b|UnprovenMemoryAccessAlignment|cannot statically prove|not a multiple of"),
         ("alignment", r"\b(mis|un)aligned\b|\bnot aligned\b|must be aligned"),
@@ -87,6 +106,11 @@ _MOSAIC = re.compile(
     r"^(?:INTERNAL: )?Mosaic failed to compile TPU kernel with MLIR module name \S.*? HLO name `[^`]*`: "
 )
 _SCOPED = re.compile(r"Scoped allocation with size \S+ and limit \S+ exceeded[^\n]*? by [\d.]+\w")
+_ALLOCATION = re.compile(
+    r"Allocation \(size=(?P<size>\d+)\) would exceed memory \(size=(?P<most>\d+)\).{0,200}?shape = '(?P<shape>[^']*)', "
+    r"space=(?P<space>\w+).{0,200}?tag = '(?P<tag>[^'\n]*)",
+    re.DOTALL,
+)
 _FATAL = re.compile(r"^F\d{4} |Check failed|Fatal Python error|LLVM ERROR|terminate called|Killed|SIG[A-Z]{3,}")
 _LOCATION = re.compile(r"""(?P<file>[^\s"'()<>:,]{1,256}\.py)["']?(?::|,\s*line\s+)(?P<line>\d+)""")
 _LIBRARY = re.compile(
@@ -134,6 +158,9 @@ def _informative(message: str) -> str:
     scoped = _SCOPED.search(message)
     if scoped:
         return scoped[0]
+    buffer = _ALLOCATION.search(message)
+    if buffer:
+        return _buffer_line(buffer)[:_MAX_LINE_CHARS]
     lines = [line.strip() for line in message.splitlines() if not _NOISE.match(line)]
     if not lines:
         return message.strip()[:_MAX_LINE_CHARS]
@@ -141,6 +168,13 @@ def _informative(message: str) -> str:
     if line.endswith(":") and len(lines) > 1:
         line = f"{line} {lines[1]}"
     return line[:_MAX_LINE_CHARS]
+
+
+def _buffer_line(match: re.Match[str]) -> str:
+    """Which buffer does not fit, in words: its place, its window when the compiler tells, its size."""
+    tag = match["tag"].split(". The u8 shape")[0]
+    size, most = int(match["size"]) / 2**20, int(match["most"]) / 2**20
+    return f"{match['space']}: {size:,.1f} MiB of {most:,.1f} MiB for {tag} ({match['shape']})"
 
 
 def _source(message: str, traceback: str) -> str | None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import blame  # type: ignore[import-not-found]
 import jax
 import seen_as  # type: ignore[import-not-found]
 import user_arguments  # type: ignore[import-not-found]
@@ -88,7 +89,13 @@ def _export(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
         call = prepared(header)
         if not call.parameters:
             raise ValueError("the function has no array argument: at least one must be left without values")
-        program = _lowered(call)
+        try:
+            program = _lowered(call)
+        except NotImplementedError as error:
+            place = blame.place_of(error, call)
+            if place is None:
+                raise
+            raise NotImplementedError(f"{error}\nat {place}") from error
     outputs = [{"dtype": aval.dtype.name, "shape": list(aval.shape)} for aval in program.out_avals]
     inputs = [{"dtype": aval.dtype.name, "shape": list(aval.shape)} for aval in program.in_avals]
     return {"inputs": inputs, "outputs": outputs}, [bytes(program.serialize())]

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cairn.judge.verdict import Ruling
+from cairn.lab import chip
+from cairn.lab.chip import Chip
+from cairn.lab.facts import facts_of
 from cairn.lab.predict import Prediction, predict
 from cairn.lab.service import CompileResult, CompileService
 
@@ -83,7 +86,7 @@ class Pricer:
             failure = result.failure
             where = f" ({failure.source})" if failure.source else ""
             return Ruling(failure.kind, f"{failure.line}{where}. {failure.hint}")
-        return _price(program, result, predict(result, self._target))
+        return _price(program, result, predict(result, self._target), chip.load(self._target))
 
     def versions(self) -> dict[str, str | None]:
         """Versions of the compiler's jax, jaxlib and libtpu."""
@@ -95,9 +98,22 @@ def program_hash(exported: bytes) -> str:
     return hashlib.sha256(exported).hexdigest()
 
 
-def _price(program: str, result: CompileResult, prediction: Prediction) -> Price:
+def _kernels(result: CompileResult, figures: Chip) -> dict[str, Any]:
+    """What the compiler says of each kernel: its vector memory, and the share of each unit's slots that it fills."""
+    facts = (facts_of(result.dump, name, figures) for name in result.custom_calls)
+    return {
+        each.name: {
+            "vmem_bytes": each.vmem_bytes,
+            "unit_use": {unit: round(share, 4) for unit, share in each.unit_use.items()},
+        }
+        for each in facts
+    }
+
+
+def _price(program: str, result: CompileResult, prediction: Prediction, figures: Chip) -> Price:
     record = {
         "custom_calls": list(result.custom_calls),
+        "kernels": _kernels(result, figures),
         "parameters": result.parameters,
         "memory_bytes": dict(result.memory),
         "operands": result.operands,

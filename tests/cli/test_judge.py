@@ -35,7 +35,17 @@ def test_a_judgement_prints_one_object_and_writes_its_receipt(
     book = workspace.root / ".cairn" / "runs" / "judge" / "receipts.jsonl"
     assert json.loads(book.read_text())["id"] == receipt["id"]
     assert workspace.git("status", "--porcelain") == " M notes.txt\n"  # the run folder keeps itself out of git
+    assert (receipt["receipt"], receipt["receipts"]) == (receipt["id"], str(book))
     assert cairn(capsys, "judge", "verify", str(book))[0] == 0
+    again = ("judge", "verify", receipt["id"], "--registry", str(workspace.root / "registry.json"), "--json")
+    code, out, _ = cairn(capsys, *again)
+    verified = json.loads(out)
+    assert (code, verified["outcome"], verified["now"]["us"]) == (0, "reproduced", verified["then"]["us"])
+    assert verified["now"]["seeds"] != verified["then"]["seeds"]
+    reference = workspace.problem / "reference.py"
+    reference.write_text(reference.read_text() + "\n# another problem now\n")
+    code, out, _ = cairn(capsys, *again)
+    assert (code, json.loads(out)["outcome"]) == (69, "cannot")
     book.write_text(book.read_text().replace("KEEP", "keep"))
     code, out, _ = cairn(capsys, "judge", "verify", str(book))
     assert code == 1

@@ -47,30 +47,41 @@ def run(problem: Path, as_json: bool, registry_path: Path | None, **options: Any
     from cairn.cli.judging import judge_once
 
     outcome = judge_once(problem, registry_path, options, say=say)
-    emit(outcome.receipt, as_json, outcome.table)
+    told = {**outcome.receipt, "receipt": outcome.receipt["id"], "receipts": str(outcome.path)}
+    emit(told, as_json, outcome.table)
     sys.exit(0 if outcome.receipt["verdict"] == "KEEP" else 1)
 
 
 @judge.command("verify")
-@click.argument("receipts", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("receipt")
+@click.option("--again", is_flag=True, help="RECEIPT is a file of receipts: judge its newest one again.")
+@click.option(
+    "--problem",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=None,
+    help="The problem's folder, where it is not the one that the receipt names.",
+)
+@registry_option
 @json_option
-def verify(receipts: Path, as_json: bool) -> None:
-    """Check that a receipts file is unbroken: every hash right, every receipt linked to the one before.
+def verify(receipt: str, as_json: bool, registry_path: Path | None, **options: Any) -> None:
+    """Judge again what a receipt is about, with fresh seeds, and check the chain that the receipt stands in.
+
+    RECEIPT is a receipt's id, or a file of receipts; of a file only the chain is checked (every hash right, every
+    receipt linked to the one before), unless `--again` is given.
 
     \b
     Example:
+      cairn judge verify r-20260101T120000-0123abcd
       cairn judge verify .cairn/runs/judge/receipts.jsonl
-    """
-    from cairn.judge.receipt import ReceiptBook
 
-    book = ReceiptBook(receipts)
-    broken = book.broken_links()
-    count = len(book.all())
-    text = (
-        f"{count} receipts, chain unbroken" if not broken else f"{count} receipts, broken at {', '.join(broken)}"
-    )
-    emit({"receipts": count, "broken": broken}, as_json, text)
-    sys.exit(1 if broken or not count else 0)
+    Exit code 0: the chain is unbroken, and the verdict was reproduced. 1: not so. 69: it cannot be judged again here.
+    """
+    from cairn.cli.judge_verify import verify_receipt
+
+    told, text, code = verify_receipt(receipt, registry_path, options, say=say)
+    emit(told, as_json, text)
+    sys.exit(code)
 
 
 @judge.command("check-results")

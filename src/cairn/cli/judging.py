@@ -25,6 +25,7 @@ class Outcome:
     """A receipt and how to show it."""
 
     receipt: dict[str, Any]
+    path: Path
     table: Callable[[], str]
 
 
@@ -47,7 +48,7 @@ def judge_once(
         case = judge.judge(variant, against, options["margin"])
         keep_out_of_git(registry.paths.runs)
         receipt = book.add(record_of(case, judge))
-    return Outcome(receipt, functools.partial(receipt_table, receipt, book.path))
+    return Outcome(receipt, book.path, functools.partial(receipt_table, receipt, book.path))
 
 
 def choose_target(problem: Problem, name: str | None) -> Target:

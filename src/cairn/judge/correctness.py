@@ -1,12 +1,15 @@
-"""Are these the outputs? Exact form first, then every element finite, then two error measures per output.
+"""Are these the outputs? Exact form first, then every element finite, then three error measures per output.
 
-Both measures are relative to the size of the truth, rms(truth):
+The first two are relative to the size of the truth, rms(truth); the third looks only at the half of the elements
+whose truth is smallest, relative to that half, because what is left out there drowns in the other half:
 
-    rms  = rms(output - truth) / rms(truth)        how wrong it is on the whole
-    peak = max|output - truth| / rms(truth)        how wrong the worst element is
+    rms   = rms(output - truth) / rms(truth)        how wrong it is on the whole
+    peak  = max|output - truth| / rms(truth)        how wrong the worst element is
+    small = rms(output - truth) / rms(truth)        how wrong the small elements are
 
 A variant may be `multiple` times as wrong as the problem's baseline is on the same inputs, and never has to be
-better than the floor of the output's type.
+better than the floor of the output's type. Small elements are often differences of large ones, whose rounding is a
+matter of luck: there the allowance is wider, and only an answer that is half wrong or worse is refused anyway.
 """
 
 from collections.abc import Sequence
@@ -22,6 +25,9 @@ from cairn.problem import Tolerance
 Array = NDArray[Any]
 # the worst of many elements lies further out than their rms; honest rounding stays well inside this factor
 PEAK_PER_RMS_FLOOR = 16.0
+# an element is rounded in proportion to its own size, and may be off by a few units of it
+_UNITS_OF_THE_LARGEST = 4.0
+_SMALL_PER_BASELINE, _SMALL_PER_FLOOR, _SMALL_AT_LEAST = 4.0, 32.0, 0.25
 _DECODED = {
     "float64",
     "float32",
@@ -56,11 +62,14 @@ class OutputError:
     allowed_rms: float
     allowed_peak: float
     finite: bool
+    small: float = 0.0
+    allowed_small: float = float("inf")
 
     @property
     def ok(self) -> bool:
         # "not within" instead of "above": a NaN must fail every comparison
-        return self.finite and self.rms <= self.allowed_rms and self.peak <= self.allowed_peak
+        close = self.rms <= self.allowed_rms and self.peak <= self.allowed_peak
+        return self.finite and close and self.small <= self.allowed_small
 
     @property
     def margin(self) -> float:
@@ -68,7 +77,10 @@ class OutputError:
         return max(self.rms / self.allowed_rms, self.peak / self.allowed_peak) if self.finite else float("inf")
 
     def record(self) -> dict[str, Any]:
-        return {**asdict(self), "ok": self.ok}
+        record = {**asdict(self), "ok": self.ok}
+        if self.allowed_small == float("inf"):
+            record["allowed_small"] = None
+        return record
 
 
 def decode(array: Wire, where: NDArray[np.bool_] | None = None) -> Array:
@@ -125,14 +137,37 @@ def compare(
     floor = tolerance.floor_of(dtype)
     baseline_rms, baseline_peak = distance(baseline, truth)
     rms, peak = distance(candidate, truth)
+    size = float(np.sqrt(np.mean(truth**2))) if truth.size else 0.0
+    largest = float(np.max(np.abs(truth))) / size if size else 0.0
+    small, baseline_small = distance_of_small((candidate, baseline), truth)
     return OutputError(
         output=name,
         rms=rms,
         peak=peak,
         allowed_rms=max(tolerance.multiple * baseline_rms, floor),
-        allowed_peak=max(tolerance.multiple * baseline_peak, floor * PEAK_PER_RMS_FLOOR),
+        allowed_peak=max(
+            tolerance.multiple * baseline_peak, floor * PEAK_PER_RMS_FLOOR, floor * _UNITS_OF_THE_LARGEST * largest
+        ),
         finite=bool(np.isfinite(candidate).all()),
+        small=small,
+        allowed_small=max(
+            _SMALL_PER_BASELINE * tolerance.multiple * baseline_small, _SMALL_PER_FLOOR * floor, _SMALL_AT_LEAST
+        ),
     )
+
+
+def distance_of_small(outputs: Sequence[Array], truth: Array) -> list[float]:
+    """The error of each of `outputs` over the half of the elements whose truth is smallest, relative to that half.
+
+    Zero where that half is exactly zero, which peak and rms deal with.
+    """
+    sizes = np.abs(truth).ravel()
+    chosen = sizes <= np.median(sizes) if sizes.size else np.zeros(0, np.bool_)
+    size = float(np.sqrt(np.mean(sizes[chosen] ** 2))) if chosen.any() else 0.0
+    if not size:
+        return [0.0 for _ in outputs]
+    errors = [(output.ravel() - truth.ravel())[chosen] for output in outputs]
+    return [float(np.sqrt(np.mean(error**2))) / size if np.isfinite(error).all() else np.inf for error in errors]
 
 
 def rule(errors: Sequence[OutputError], where: str) -> Ruling | None:
@@ -142,5 +177,6 @@ def rule(errors: Sequence[OutputError], where: str) -> Ruling | None:
             return Ruling("non_finite", f"`{error.output}` on {where}")
         if not error.ok:
             text = f"`{error.output}` on {where}: rms {error.rms:.2e} of {error.allowed_rms:.2e} allowed"
-            return Ruling("wrong_output", f"{text}, peak {error.peak:.2e} of {error.allowed_peak:.2e}")
+            text += f", peak {error.peak:.2e} of {error.allowed_peak:.2e}"
+            return Ruling("wrong_output", f"{text}, small elements {error.small:.2e} of {error.allowed_small:.2e}")
     return None

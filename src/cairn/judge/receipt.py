@@ -8,13 +8,14 @@ and against a careless agent, not against the owner of the disk.
 import hashlib
 import json
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from cairn.journal import Journal
+from cairn.journal import Journal, replacing
 
 SCHEMA = 1
 _NO_PREVIOUS = "0" * 64
@@ -31,8 +32,14 @@ class ReceiptBook:
         self._offset = 0
 
     def add(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Write a receipt; give it back with its id, its time, the hash before it and its own."""
+        """Write a receipt; give it back with its id, its time, the hash before it and its own.
+
+        `record["sources"]`, bytes by digest, goes into files of their own beside the receipts: they are what a later
+        `cairn judge verify` judges again.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._keep_sources(record.get("sources", {}))
+        record = {key: value for key, value in record.items() if key != "sources"}
         now = datetime.now(UTC)
         with self._lock:
             records = self.all()
@@ -46,6 +53,19 @@ class ReceiptBook:
             receipt["hash"] = receipt_hash(receipt)
             self._journal.append(receipt)
         return receipt
+
+    def source(self, digest: str) -> bytes | None:
+        """The text that a receipt of this book was about, None when it is not there."""
+        path = self.path.parent / "sources" / digest
+        return path.read_bytes() if path.is_file() else None
+
+    def _keep_sources(self, sources: Mapping[str, bytes]) -> None:
+        for digest, text in sources.items():
+            path = self.path.parent / "sources" / digest
+            if not path.is_file():
+                path.parent.mkdir(exist_ok=True)
+                with replacing(path) as temporary:
+                    temporary.write_bytes(text)
 
     def all(self) -> list[dict[str, Any]]:
         """Every receipt, oldest first; a line torn by a kill was never announced and is left out."""

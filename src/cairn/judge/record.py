@@ -6,6 +6,7 @@ from typing import Any
 
 from cairn.judge.case import Case
 from cairn.judge.pricing import Price
+from cairn.judge.protocol import VariantSource
 from cairn.judge.referee import Judge
 from cairn.problem import Shape
 
@@ -18,8 +19,10 @@ def record_of(case: Case, judge: Judge, **context: Any) -> dict[str, Any]:
         **context,
         "problem": judge.problem.name,
         "target": judge.target.name,
-        "variant": {"name": case.variant.name, "sha256": case.variant.digest, "config": case.config},
-        "incumbent": {"name": case.incumbent.name, "sha256": case.incumbent.digest},
+        "problem_folder": str(judge.problem.folder),
+        "variant": {**_identity(case.variant), "config": case.config},
+        "incumbent": _identity(case.incumbent),
+        "sources": {source.digest: source.text for source in (case.variant, case.incumbent)},
         "purpose": case.purpose,
         "candidate_number": case.number,
         "verdict": case.verdict.value,
@@ -35,6 +38,11 @@ def record_of(case: Case, judge: Judge, **context: Any) -> dict[str, Any]:
         "stages": case.stages,
         "fingerprint": judge.fingerprint(),
     }
+
+
+def _identity(source: VariantSource) -> dict[str, Any]:
+    """`settings` are the fields of Config that were overridden; the hash covers them."""
+    return {"name": source.name, "sha256": source.digest, "settings": dict(source.config)}
 
 
 def _predicted(case: Case, bench: list[Shape]) -> dict[str, Any]:

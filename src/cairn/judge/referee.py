@@ -9,7 +9,7 @@ this does not cover yet is listed in `docs/judge.md`.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -147,6 +147,13 @@ class Judge:
             Case(variant, incumbent or self._examiner.baseline, margin, purpose, number, known), known
         )
 
+    def check(self, variant: VariantSource) -> Case:
+        """Whether anything speaks against a variant, whatever it costs: `ruling` stays None when nothing does."""
+        case = Case(variant, self._examiner.baseline, purpose="anchor")
+        with Runner(self._python, self._limits) as runner:
+            self._through(self._first_stages(), case, runner)
+        return case
+
     def confirm(self, champion: VariantSource, original: VariantSource, margin: float | None = None) -> Case:
         """The champion against the original baseline, with fresh seeds: only this number may be quoted."""
         return self._judge(Case(champion, original, margin, "confirmation"), None)
@@ -176,24 +183,25 @@ class Judge:
         if known is not None:
             case.note("frozen", 0.0, known)
             return case
-        stages: dict[str, Stage] = {
-            "frozen": self._frozen,
-            "load": self._load,
-            "live": self._live,
-            "correct": self._correct,
-            **self._cost.stages(self._on_stage),
-        }
+        stages = {**self._first_stages(), **self._cost.stages(self._on_stage)}
         with Runner(self._python, self._limits) as runner:
-            for name, stage in stages.items():
-                case.ruling = self._run(name, stage, case, runner)
-                if case.ruling is not None:
-                    break
+            self._through(stages, case, runner)
             if case.ruling is not None and case.verdict is Verdict.KEEP and not self.target.measured:
                 case.ruling = self._run("confirm", self._confirm, case, runner) or case.ruling
             # frozen files are looked at again at the end: what was changed meanwhile spoils whatever was found
             case.ruling = self._run("frozen", self._frozen, case, runner) or case.ruling
         self._cost.abandon()
         return case
+
+    def _first_stages(self) -> dict[str, Stage]:
+        return {"frozen": self._frozen, "load": self._load, "live": self._live, "correct": self._correct}
+
+    def _through(self, stages: Mapping[str, Stage], case: Case, runner: Runner) -> None:
+        """Stage after stage until one decides."""
+        for name, stage in stages.items():
+            case.ruling = self._run(name, stage, case, runner)
+            if case.ruling is not None:
+                return
 
     def _run(self, name: str, stage: Stage, case: Case, runner: Runner) -> Ruling | None:
         self._on_stage(name, "")

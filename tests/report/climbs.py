@@ -277,6 +277,7 @@ def _shape(us: float) -> dict[str, Any]:
         },
         "compiler": {
             "custom_calls": ["gdn_fwd.1"],
+            "kernels": {"gdn_fwd.1": {"vmem_bytes": 1048577, "unit_use": {"MATMUL": 0.2599}}},
             "memory_bytes": {"temp_size_in_bytes": 549502976},
             "breakdown_us": {
                 "issue": us * 0.6,

@@ -133,6 +133,8 @@ def test_an_attempt_opens_with_all_its_parts(browser: Any, pages: Path) -> None:
         "Where the predicted time goes",
         "4,824,142",
         "160,768",
+        "VMEM bytes of gdn_fwd.1 1,048,577",
+        "MATMUL slots filled by gdn_fwd.1 26.0 %",
         "1,200 in (1,000 cached), 34 out",
         "$0.25",
         "r-a0001-0001",

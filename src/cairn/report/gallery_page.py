@@ -108,8 +108,9 @@ def _cards(rows: list[tuple[Run, Summary]]) -> Markup:
             "tone": STATES[run.state],
         }
         for number, (run, summary) in enumerate(rows)
-        if run.attempts
+        if run.attempts and run.one_axis
     ]
     markup = Markup(environment().get_template("cards.html.j2").render(cards=cards))
-    left = len([run for run, _ in rows if not run.attempts])
-    return joined([markup, paragraph(f"{words.plural(left, 'run')} without attempts.")]) if left else markup
+    left = len([run for run, _ in rows if not run.attempts or not run.one_axis])
+    text = f"{words.plural(left, 'run')} without attempts, or with costs that cannot share an axis."
+    return joined([markup, paragraph(text)]) if left else markup

@@ -279,6 +279,11 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     alerts: list[Alert] = []
     files: dict[str, str] = {}
 
+    @property
+    def one_axis(self) -> bool:
+        """Whether its costs may stand beside each other: judgements of several problems or targets may not."""
+        return self.source != "judgements" or not ("," in self.problem or "," in self.target)
+
     def anchor(self, label: str) -> Anchor | None:
         """One of the fixed points, when the run has come that far."""
         return next((each for each in self.anchors if each.label == label), None)

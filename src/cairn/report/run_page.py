@@ -79,12 +79,14 @@ def footer(report: Report) -> str:
 def _sections(run: Run, summary: Summary) -> list[Section]:
     top = joined([_alerts(run), figure_tiles(run, summary), honesty(run, summary)])
     sections = [Section("summary", "Summary", top)]
-    if run.attempts:
+    if run.attempts and run.one_axis:
         kinds = " and ".join(kinds_of(run)).capitalize()
         caption = f"{kinds} cost of each attempt; point at a mark, or click it to open the attempt."
         pictures = picture(caption, climb_svg(run), climb_svg(run, "climb-narrow", NARROW))
         sections.append(Section("climb", "The climb", pictures))
+    if run.attempts and run.source != "judgements":
         sections.append(Section("lineage", "Lineage", lineage_tree(run)))
+    if run.attempts:
         sections.append(Section("attempts", "Attempts", joined([attempt_table(run), ATTEMPT_PLACE])))
         if summary.failures:
             sections.append(Section("failures", "What came to nothing, and why", failure_table(summary)))

@@ -163,14 +163,16 @@
   };
 
   const METRICS = {mxu_util: "matrix units busy", hbm_bytes: "HBM bytes moved", bundles: "bundles executed", spills: "vector spills", fills: "vector fills", compile_s: "compilation, s", model: "cost model", parameters: "parameters", custom_calls: "kernels",
-    "memory_bytes.argument_size_in_bytes": "argument bytes", "memory_bytes.output_size_in_bytes": "output bytes", "memory_bytes.temp_size_in_bytes": "temporary bytes", "memory_bytes.generated_code_size_in_bytes": "code bytes", "memory_bytes.alias_size_in_bytes": "aliased bytes", "memory_bytes.vmem": "VMEM bytes"};
-  const ORDER = ["bundles", "mxu_util", "spills", "fills", "hbm_bytes", "memory_bytes.vmem"];
+    "memory_bytes.argument_size_in_bytes": "argument bytes", "memory_bytes.output_size_in_bytes": "output bytes", "memory_bytes.temp_size_in_bytes": "temporary bytes", "memory_bytes.generated_code_size_in_bytes": "code bytes", "memory_bytes.alias_size_in_bytes": "aliased bytes"};
+  const ORDER = [/^bundles$/, /\.vmem_bytes$/, /^mxu_util$/, /^spills$/, /^fills$/, /^hbm_bytes$/, /\.unit_use\./];
+  const rank = (name) => { const at = ORDER.findIndex((each) => each.test(name)); return at < 0 ? ORDER.length : at; };
+  const label = (name) => METRICS[name] || name.replace(/^kernels\.(.+)\.vmem_bytes$/, "VMEM bytes of $1").replace(/^kernels\.(.+)\.unit_use\.(\w+)$/, "$2 slots filled by $1");
   const compiled = (receipt) => {
     const shapes = receipt.shapes || [];
     if (!shapes.length) return null;
     const names = [...new Set(shapes.flatMap((shape) => Object.keys(shape.metrics || {})))];
-    names.sort((a, b) => (ORDER.includes(a) ? ORDER.indexOf(a) : 99) - (ORDER.includes(b) ? ORDER.indexOf(b) : 99));
-    const value = (name, metric) => metric === undefined ? dash : name.endsWith("_util") ? percent(metric, 1) : figure(metric);
+    names.sort((a, b) => rank(a) - rank(b));
+    const value = (name, metric) => metric === undefined ? dash : /_util$|\.unit_use\./.test(name) ? percent(metric, 1) : figure(metric);
     const causes = shapes[0].breakdown_us || {}, total = Object.values(causes).reduce((sum, each) => sum + each, 0);
     const stack = h("div", {class: "stack", role: "img", "aria-label": Object.entries(causes).map(([name, each]) => `${name} ${percent(each / total)}`).join(", ")});
     Object.values(causes).forEach((each, at) => { const part = h("span", {class: `c${at % 6}`}); part.style.width = `${100 * each / total}%`; stack.append(part); });
@@ -183,7 +185,7 @@
       total ? [h("h4", {}, "Where the predicted time goes"), stack, h("ul", {class: "keys"}, Object.entries(causes).map(([name, each], at) =>
         h("li", {}, h("i", {class: `c${at % 6}`}), `${name} ${us(each)} µs, ${percent(each / total)}`)))] : null,
       names.length ? [h("h4", {}, "What the compiler made of it"), rowsTable("Compile metrics", ["metric", ...shapes.map((shape) => ({text: shape.shape, number: true}))],
-        names.map((name) => [METRICS[name] || name, ...shapes.map((shape) => value(name, shape.metrics?.[name]))]))] : null,
+        names.map((name) => [label(name), ...shapes.map((shape) => value(name, shape.metrics?.[name]))]))] : null,
       shapes[0].flags?.length ? h("p", {class: "small"}, `Before trusting the number: ${shapes[0].flags.join("; ")}.`) : null];
   };
 

@@ -166,7 +166,9 @@ def test_gemini_installs_lists_and_calls(pack: Path, project: Path, tmp_path: Pa
         root = str(tmp_path / "home/.gemini/extensions/cairn")
         model.scenarios.append(follows(root, when="axpy blocks"))
         options = ["--skip-trust", "-y", "-o", "json", "-m", MODELS["gemini"]]
-        answer = json.loads(run(["gemini", *options, "-p", "<retrospective> the axpy blocks"], environment, project))
+        answer = json.loads(
+            run(["gemini", *options, "-p", "<retrospective> the axpy blocks"], environment, project)
+        )
         assert answer["response"] == "done"
         assert model.unplayed() == []
     seen = [json.dumps(request.body, ensure_ascii=False) for request in model.requests]

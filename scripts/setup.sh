@@ -17,6 +17,8 @@ else
         echo "cairn: $python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2
         exit 69
     fi
+    # an environment that uv made has no pip
+    [ -x "$venv/bin/uv" ] || "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip >/dev/null
     [ -x "$venv/bin/uv" ] || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
     uv=$venv/bin/uv
 fi

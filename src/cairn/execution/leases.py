@@ -112,11 +112,10 @@ class Lease:
     def __enter__(self) -> "Lease":
         self._note.parent.mkdir(parents=True, exist_ok=True)
         self._end_leftover()
-        try:
+        with contextlib.ExitStack() as undo:  # an interrupt while a device is on its way gives it back too
+            undo.callback(self.close)
             self.ensure()
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
         self._watcher.start()
         return self
 

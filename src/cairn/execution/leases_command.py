@@ -65,14 +65,11 @@ class CommandAllocator:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
             )
         held = HeldByCommand(self, place, child, mark)
-        try:
-            why = self._wait_until_ready(child, start, cancelled)
-        except BaseException:
-            held.release()
-            raise
-        if why:
-            held.release()
-            raise Unavailable(why)
+        with contextlib.ExitStack() as undo:
+            undo.callback(held.release)
+            if why := self._wait_until_ready(child, start, cancelled):
+                raise Unavailable(why)
+            undo.pop_all()
         return held
 
     def end_leftover(self, leftover: dict[str, object]) -> None:

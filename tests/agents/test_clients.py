@@ -72,10 +72,16 @@ def test_a_silent_model_is_idle_and_nothing_survives(rig: Rig, name: str) -> Non
 
 with_claude = pytest.mark.skipif(find_client("claude") is None, reason="no claude client")
 CLAUDE_FAULTS = {
-    "too many": (Status(429, {"type": "rate_limit_error", "message": "would exceed your rate limit"}), "rate_limit"),
+    "too many": (
+        Status(429, {"type": "rate_limit_error", "message": "would exceed your rate limit"}),
+        "rate_limit",
+    ),
     "server error": (Status(500, {"message": "oops"}), "infra"),
     "no such model": (Status(404, {"type": "not_found_error", "message": "model: x"}), "settings"),
-    "too long": (Status(400, {"type": "invalid_request_error", "message": "prompt is too long: 9 > 8"}), "context"),
+    "too long": (
+        Status(400, {"type": "invalid_request_error", "message": "prompt is too long: 9 > 8"}),
+        "context",
+    ),
 }
 
 

@@ -248,8 +248,8 @@ def test_nothing_survives_an_edit(rig, script, sandbox):
     script = f"echo x > kernel.py; {script.format(word=rig.word)}"
     careless = '[shell_environment_policy]\ninherit = "core"\ninclude_only = ["PATH"]'
 
-    outcome, _ = play(rig, 
-        [Scenario([Reply([Shell(script)]), Reply([Say(CLAIM)])])], sandbox=sandbox, config=careless
+    outcome, _ = play(
+        rig, [Scenario([Reply([Shell(script)]), Reply([Say(CLAIM)])])], sandbox=sandbox, config=careless
     )
 
     assert outcome.status == "edited"

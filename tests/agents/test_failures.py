@@ -65,7 +65,9 @@ TIMES = {
     '{"resetsAt":1795273200000}': timedelta(hours=2),
     "usage limit reached|1795273200": timedelta(hours=2),
     "Retry-After: 40": timedelta(seconds=40),
-    "You’ve hit your usage limit. Upgrade to Pro or try again at Nov 22nd, 2026 5:46 PM.": timedelta(hours=27, minutes=46),
+    "You’ve hit your usage limit. Upgrade to Pro or try again at Nov 22nd, 2026 5:46 PM.": timedelta(
+        hours=27, minutes=46
+    ),
     "or try again at 3:46 PM.": timedelta(hours=1, minutes=46),
     "You've hit your limit · resets 3pm (UTC)": timedelta(hours=2),
     "resets 3pm (Europe/Berlin)": timedelta(hours=1),

@@ -17,8 +17,8 @@ _CLASSES = (
     ("rate_limit", r"RESOURCE_EXHAUSTED|(?:retry|try again) (?:in|after|at) (?:\w{3} )?\d|\bresets? (?:at|in|\d)"),
     (
         "quota",
-        r"insufficient_quota|check your plan and billing|exceeded your current quota|credit balance is too low|out of (?:usage )?credits|"
-        r"billing_error|spend limit",
+        r"insufficient_quota|check your plan and billing|exceeded your current quota|credit balance is too low|"
+        r"out of (?:usage )?credits|billing_error|spend limit",
     ),
     (
         "rate_limit",

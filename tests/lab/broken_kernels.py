@@ -163,25 +163,11 @@ def complex_numbers():
     return _call(kernel), (TILE,)
 
 
-def reshapes_lanes():
-    def kernel(x, out):
-        out[...] = x[...].reshape(out.shape)  # <-
-
-    return _call(kernel, ShapeDtypeStruct((24, 35), F32)), (ShapeDtypeStruct((8, 105), F32),)
-
-
 def reshapes_across_tiles():
     def kernel(x, out):
         out[...] = x[...].reshape(out.shape)  # <-
 
     return _call(kernel, ShapeDtypeStruct((5, 168), F32)), (ShapeDtypeStruct((8, 105), F32),)
-
-
-def transposes_narrow():
-    def kernel(x, out):
-        out[...] = jnp.swapaxes(x[...], 0, 1)  # <-
-
-    return _call(kernel, ShapeDtypeStruct((5, 3, 7), jnp.int8)), (ShapeDtypeStruct((3, 5, 7), jnp.int8),)
 
 
 def products_that_do_not_fit():

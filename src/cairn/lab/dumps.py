@@ -31,7 +31,9 @@ _BUNDLES, _HLO, _VMEM = "final_bundles.txt", "hlo.txt", "vmem_report.html"
 _VMEM_DATA = re.compile(r"const DATA *= *(?=\{)")
 _CUSTOM_CALL = re.compile(r"^\s*(?:ROOT )?%(?P<name>\S+) = .*custom_call_target=\"tpu_custom_call\"", re.MULTILINE)
 _NOT_KERNELS = ("<late-initialization>", "<late-finalization>")
-_LOCATION_COMMENT = re.compile(r" /\* (loc\((?:(?!\*/).)*?\))(?: :: ((?:(?!\*/).)*?))? \*/")  # and what else it says
+_LOCATION_COMMENT = re.compile(
+    r" /\* (loc\((?:(?!\*/).)*?\))(?: :: ((?:(?!\*/).)*?))? \*/"
+)  # and what else it says
 _PLACE = re.compile(r"""["'](?P<file>[^"']{1,512})["']:(?P<line>\d+)""")
 _ADDRESS = re.compile(r"^ *(?:0x[0-9a-f]+|0) +[A-Z, ]*: *", re.MULTILINE)
 _WAITS = re.compile(r"= (?:dma\.done|vwait|swait)")

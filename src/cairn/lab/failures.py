@@ -85,8 +85,9 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("bounds", r"out of bound|out-of-bound|index \S+ is out of range"),
         (
             "dtype",
-            r"VectorElementTypeInterface|not a valid dtype|invalid vector type|d?type mismatch|invalid dtype|unsupported (element |data )?type",
+            r"VectorElementTypeInterface|not a valid dtype|invalid vector type|d?type mismatch|invalid dtype",
         ),
+        ("dtype", r"unsupported (element |data )?type"),
         ("dtype", r"(lhs|rhs|operand|accumulator|acc)\w* (element )?type.{0,80}(not supported|unsupported|must)"),
         ("alignment", r"E2003\b|UnprovenMemoryAccessAlignment|cannot statically prove|not a multiple of"),
         ("alignment", r"\b(mis|un)aligned\b|\bnot aligned\b|must be aligned"),
@@ -113,6 +114,8 @@ _ALLOCATION = re.compile(
 )
 _FATAL = re.compile(r"^F\d{4} |Check failed|Fatal Python error|LLVM ERROR|terminate called|Killed|SIG[A-Z]{3,}")
 _LOCATION = re.compile(r"""(?P<file>[^\s"'()<>:,]{1,256}\.py)["']?(?::|,\s*line\s+)(?P<line>\d+)""")
+# where the traced function begins, which is not the line to blame
+_TRACED = re.compile(r"while tracing the function [^\n]{1,400}? at \S+")
 _LIBRARY = re.compile(
     r"cairn/worker/|site-packages|dist-packages|/lib/python\d|/jax/_src/|^jax/|importlib|<frozen"
 )
@@ -179,7 +182,7 @@ def _buffer_line(match: re.Match[str]) -> str:
 
 def _source(message: str, traceback: str) -> str | None:
     """The place in code that belongs to nobody's library: the message's own first, else the innermost frame."""
-    for text, which in ((message, 0), (traceback, -1)):
+    for text, which in ((_TRACED.sub("", message), 0), (_TRACED.sub("", traceback), -1), (message, 0)):
         own = [match for match in _LOCATION.finditer(text) if not _LIBRARY.search(match["file"])]
         if own:
             return f"{own[which]['file']}:{own[which]['line']}"

@@ -81,7 +81,7 @@ def run_bounded(
         stdin.write(streams.stdin_text.encode())
         stdin.seek(0)
         outputs = [stack.enter_context(path.open("wb")) for path in (streams.stdout, streams.stderr)]
-        with _interrupts_heard():
+        with interrupts_heard():
             child = subprocess.Popen(
                 list(command),
                 cwd=cwd,
@@ -102,7 +102,7 @@ def run_bounded(
 
 
 @contextlib.contextmanager
-def _interrupts_heard() -> Iterator[None]:
+def interrupts_heard() -> Iterator[None]:
     """Undo, for a child started inside, what `nohup cairn climb &` does: an ignored interrupt is inherited.
 
     It is done in the parent, for the moment of the start, because code between fork and exec is not safe.

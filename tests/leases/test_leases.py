@@ -1,12 +1,13 @@
 """Leases with real holder processes: got, lost, got again, given back on every way out."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -41,7 +42,7 @@ def holder(tmp_path: Path) -> Path:
 
 def allocator(tmp_path: Path, holder: Path, **more: object) -> CommandAllocator:
     command = f"{sys.executable} {holder} {{place}} {tmp_path}"
-    settings = {"ready_s": 20.0, "stop_s": 5.0, **more}
+    settings = {"ready_s": 60.0, "stop_s": 20.0, **more}
     return CommandAllocator("me-gdn", "v5p-8", command, tmp_path / "allocate.log", **settings)
 
 
@@ -54,7 +55,7 @@ def held(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in tmp_path.glob("held-*"))
 
 
-def until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -186,7 +187,9 @@ def test_agent_and_judge_take_turns(tmp_path: Path, holder: Path) -> None:
 
 
 SCRIPT = """\
-import pathlib, sys, time
+import pathlib, signal, sys, time
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)  # as under a terminal, also when these tests run under nohup
 from cairn.climb.interrupts import Interrupts
 from cairn.execution.leases import Lease, LeaseRules
 from cairn.execution.leases_command import CommandAllocator
@@ -197,28 +200,34 @@ with Interrupts().listening(), Lease("n", using, LeaseRules(places=["a"]), folde
 """
 
 
-def supervisor(tmp_path: Path, holder: Path) -> subprocess.Popen[bytes]:
-    child = subprocess.Popen(
+@contextlib.contextmanager
+def supervisor(tmp_path: Path, holder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds a device until it gets a signal."""
+    with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(tmp_path), str(holder)],
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-    )
-    assert until(lambda: (tmp_path / "run" / "lease.json").exists(), 30)
-    return child
+    ) as child:
+        try:
+            assert until(lambda: (tmp_path / "run" / "lease.json").exists(), 60)
+            yield child
+        finally:
+            child.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_gives_the_device_back(tmp_path: Path, holder: Path, number: signal.Signals) -> None:
-    child = supervisor(tmp_path, holder)
-    os.kill(child.pid, number)
-    child.wait(timeout=30)
+    with supervisor(tmp_path, holder) as child:
+        os.kill(child.pid, number)
+        child.wait(timeout=60)
     assert held(tmp_path) == []
 
 
 def test_what_a_killed_supervisor_left_is_ended_by_the_next_lease(tmp_path: Path, holder: Path) -> None:
-    child = supervisor(tmp_path, holder)
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait(timeout=30)
+    with supervisor(tmp_path, holder) as child:
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait(timeout=60)
     assert held(tmp_path) == ["held-a"]
     (tmp_path / "full-a").touch()
     said: list[str] = []

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from cairn.errors import Missing, UsageError
 from cairn.execution.leases import Unavailable
-from cairn.process import end_tree, marked_environment
+from cairn.process import end_tree, interrupts_heard, marked_environment
 
 _POLL_S = 0.1
 _COMMAND_S = 30.0  # for a heartbeat or a release
@@ -59,7 +59,7 @@ class CommandAllocator:
             raise Missing(f"the allocator `{command[0]}` is not installed", hint=hint)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         environment, mark = marked_environment(os.environ)
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, interrupts_heard():  # a holder leaves on an interrupt
             start = log.tell()
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True

@@ -59,5 +59,6 @@ def test_text_says_when_it_is_unclear(root: Path, capsys: pytest.CaptureFixture[
 def test_exit_codes(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(root, capsys, "--since", "last week", code=2)
     (root / "registry.json").write_text("{}")
+    (root / "reports").rename(root / "elsewhere")
     _, err = run(root, capsys, code=69)
     assert "paths.reports" in err

@@ -4,6 +4,7 @@ Each rule has words or characters that must be in a line before its pattern is t
 them and fifty patterns on every line would take minutes where a second is enough.
 """
 
+import functools
 import re
 
 _FILE = (
@@ -218,12 +219,12 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("==", ">=", "<=", "~=", "^"), r"(?<=\w)(?:[=<>~]=|\^)\d+(?:\.\d+)+(?=[\s,;)\]\"'`]|$)"),
     (
         ("/",),
-        r"(?<![\w/])(?:~|\.{1,2})?/?(?=[^\s|`]*[a-z_]{2,}[^\s|`]*/|/)(?:[\w.@+{}*=-]*[a-z_{*][\w.@+{}*=-]*/)+[\w.@+{}*=,-]*",
+        r"(?<![\w/])(?!\d[\d.,]*[a-z]+/s\b)(?:~|\.{1,2})?/?(?=[^\s|`]*[a-z_]{2,}[^\s|`]*/|/)"
+        r"(?:[\w.@+{}*=-]*[a-z_{*][\w.@+{}*=-]*/)+[\w.@+{}*-]*",
     ),
     (("/",), r"(?<![\w/)])/(?:[\w.@+-]+/)+[\w.@+-]*"),
     ((".",), rf"\b[\w.-]*[\w-]\.{_FILE}\b(?::\d+(?:[:-]\d+)?)?"),
     (("0x",), r"\b0x[0-9a-f]+\b"),
-    ((), r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)(?!\d+e\d+\b)[0-9a-f]{7,64}\b"),
     (("-",), r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"),
     (
         ("#", "pr ", "issue", "job", "pid", "port", "line"),
@@ -245,21 +246,33 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     ),  # 128x128 is a shape
 )
 _COMPILED = tuple((triggers, re.compile(pattern, re.I)) for triggers, pattern in _RULES)
+_HEX = re.compile(r"[0-9a-f]{7}")
+_HASH = re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)(?!\d+e\d+\b)[0-9a-f]{7,64}\b", re.I)
 _HEADING = re.compile(r"\s*#{1,6}\s+(?:\*{1,2})?(?:[^\w\s]+\s*)?\d{1,3}(?:\.\d{1,3})*[.):]?\s+(?=\D)")
 _ITEM = re.compile(r"[\s>]*(?:[-*+]\s+)?(?:\*\*)?\d{1,3}(?:\.\d{1,2})*[.)](?:\*\*)?\s")
 
 
 def mask(line: str) -> str:
     """The line, of the same length, with a null character for every digit that belongs to a name."""
+    return _short_mask(line) if len(line) < _SHORT else _mask(line)
+
+
+def _mask(line: str) -> str:
     for pattern in (_HEADING, _ITEM):
         if match := pattern.match(line):
             line = blank(match) + line[match.end() :]
             break
     folded = line.casefold()
     for triggers, pattern in _COMPILED:
-        if not triggers or any(each in folded for each in triggers):
-            line = pattern.sub(blank, line)
-    return line
+        for word in triggers:
+            if word in folded:
+                line = pattern.sub(blank, line)
+                break
+    return _HASH.sub(blank, line) if _HEX.search(folded) else line
+
+
+_SHORT = 64  # labels and cells of tables say the same again and again
+_short_mask = functools.lru_cache(maxsize=16384)(_mask)
 
 
 def blank(match: re.Match[str]) -> str:

@@ -49,19 +49,21 @@ _DIGITS = (
 )
 _MINUS = "−–-"
 _TOKEN = re.compile(
-    rf"(?P<hedge>~|≈|≃|\babout |\baround |\bapprox(?:\.|imately)? |\broughly |\bcirca )?\s?"
-    rf"(?P<bound>(?<![-=])[<>≤≥]=?\s?)?(?P<money>[$€£])?(?P<sign>[+±{_MINUS}]|\+/-\s?)?(?P<money2>\$)?(?P<digits>{_DIGITS})"
+    rf"(?P<money>[$€£])?(?P<sign>[+±{_MINUS}]|\+/-\s?)?(?P<money2>\$)?(?P<digits>{_DIGITS})"
     r"(?P<exp>[eE][+\-−]?\d{1,3}(?![\w])|\s?[×x·*]\s?10(?:\^|\*\*)\{?[+\-−]?\d{1,3}\}?|\s?[×x]\s?10[⁺⁻]?[⁰¹²³⁴-⁹]+)?"
     r"(?P<magnitude>\s?[kKMBGT](?![A-Za-z/]))?"
     rf"(?P<unit>\s?-?(?:{PATTERN})(?![A-Za-z0-9_]|/[A-Za-z]))?",
 )
+_DIGIT = re.compile(r"\d")
+_LEADING = f"+±{_MINUS}/$€£."
+_HEDGE = re.compile(r"(?:~|≈|≃|\babout|\baround|\bapprox(?:\.|imately)?|\broughly|\bcirca|\bca\.)\s?[`*$]*$")
+_BOUND = re.compile(r"(?<![-=])([<>≤≥]=?)\s?$")
 _SPREAD = re.compile(rf"\s?(?:±|\+/-|\+-|&plusmn;)\s?(?P<value>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
                      rf"(?P<unit>\s?(?:{PATTERN})(?![A-Za-z0-9_]))?")  # fmt: skip
 _TOTAL = re.compile(r"/(\d{1,3}(?:,\d{3})+|\d+)(?![\w.%/-]|,\d)")
 _CLOCK = re.compile(r"(?<![\w:.])(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?![\w:])")
 _DURATION = re.compile(r"(?<![\w.])(?:(\d+) ?d(?:ays?)?,? ?)?(?:(\d+) ?h(?:rs?|ours?)?,? ?)?(\d+) ?m(?:ins?|inutes?)?"
                        r"(?:,? ?(\d+(?:\.\d+)?) ?s(?:ecs?|econds?)?)?(?![\w/])")  # fmt: skip
-_DURATION_HOURS = re.compile(r"(?<![\w.])(\d+) ?h(?:rs?|ours?)? ?(\d+) ?(?:m(?:ins?|inutes?)?)(?![\w/])")
 _JOINS = re.compile(r"[`*]*\s?(?:-|–|—|→|->|=>|➜|⟶|to|vs\.?|versus|/|\.{2,3}|…)\s?[`*]*~?")
 _WORD_BEFORE = re.compile(r"[\w\])}\0]$")
 _SUPERSCRIPT = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
@@ -74,7 +76,14 @@ def quantities(line: str, *, duration: bool = False) -> list[Quantity]:
         return []
     found, masked = _spans_of_time(line, mask(line), duration)
     at = end = 0
-    while match := _TOKEN.search(masked, at):
+    while digit := _DIGIT.search(masked, at):
+        first = digit.start()
+        while first > at and masked[first - 1] in _LEADING:
+            first -= 1
+        match = _TOKEN.match(masked, first) or _TOKEN.match(masked, digit.start())
+        if match is None:
+            at = digit.end()
+            continue
         quantity = _quantity(line, masked, match, end)
         if quantity:
             found.append(quantity)
@@ -110,14 +119,14 @@ def plain(text: str) -> Quantity | None:
 
 def _spans_of_time(line: str, masked: str, duration: bool) -> tuple[list[Quantity], str]:
     """`9m 12s`, `1h05m` and, where a span is meant, `1:23:45`; other clock times are blanked."""
-    found = []
-    for match in _CLOCK.finditer(masked):
+    found: list[Quantity] = []
+    for match in _CLOCK.finditer(masked) if ":" in masked else ():
         if duration:
             first, second = int(match[1]), int(match[2])
             seconds = first * 3600 + second * 60 + float(match[3]) if match[3] else first * 60.0 + second
             found.append(Quantity(match[0], seconds, "s", match.start(), match.end()))
         masked = masked[: match.start()] + blank(match) + masked[match.end() :]
-    for match in _DURATION.finditer(masked):
+    for match in _DURATION.finditer(masked) if "m" in masked else ():
         days, hours, minutes, rest = match.groups()
         if days or hours or rest:
             seconds = int(days or 0) * 86400 + int(hours or 0) * 3600 + int(minutes) * 60 + float(rest or 0)
@@ -149,11 +158,16 @@ def _quantity(line: str, masked: str, match: re.Match[str], before: int) -> Quan
         unit.name if unit else None,
         first + len(raw) - len(raw.lstrip()),
         first + len(raw.rstrip()),
-        approximate=bool(match["hedge"]),
+        approximate=bool(_HEDGE.search(masked, max(0, first - 16), first)),
         signed=bool(sign),
-        bound=(match["bound"] or "").strip().replace("<=", "≤").replace(">=", "≥"),
+        bound=_bound(masked, first),
     )
     return _with_tail(line, masked, quantity)
+
+
+def _bound(masked: str, first: int) -> str:
+    match = _BOUND.search(masked, max(0, first - 3), first)
+    return match[1].replace("<=", "≤").replace(">=", "≥") if match else ""
 
 
 def _inside_a_name(masked: str, first: int, before: int) -> bool:
@@ -230,6 +244,8 @@ def _with_tail(line: str, masked: str, quantity: Quantity) -> Quantity:
 
 def _shared_units(line: str, found: list[Quantity]) -> list[Quantity]:
     """`99-100%` and `58.48 → 51.84 ms`: the unit of the last belongs to those before it too."""
+    if len(found) < 2 or not any(each.unit for each in found):
+        return found
     for at in range(len(found) - 2, -1, -1):
         this, after = found[at], found[at + 1]
         between = line[this.end : after.start]

@@ -4,6 +4,7 @@ The header decides. A first column called Metric or Parameter means that rows ar
 other table has a run per row and a value per column, with units in the header.
 """
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -204,8 +205,8 @@ def _cell_facts(cell: Cell, place: Place, name: str, unit_from: str, shape: str)
     """The main value of a cell, then what stands beside it; or the cell as a setting in words."""
     text = cell.text
     bare = _bare(text)
-    winner = WINNER if _EMPHASIS.search(text) else ""
-    baseline = BASELINE if _BASELINE.search(place.run) or _BASELINE.search(name) else ""
+    winner = WINNER if text[:1] in "*_<" and _EMPHASIS.search(text) else ""
+    baseline = BASELINE if _is_baseline(place.run) or _is_baseline(name) else ""
     quantity = plain(bare)
     unit = unit_of_name(unit_from) or unit_of(unit_from)
     if quantity:
@@ -227,6 +228,11 @@ def _cell_facts(cell: Cell, place: Place, name: str, unit_from: str, shape: str)
             _with_unit(_at(each, cell, place, name, shape, winner + baseline + note), None if note else unit)
         )
     return facts
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_baseline(name: str) -> bool:
+    return bool(_BASELINE.search(name))
 
 
 def _prose(cell: Cell, place: Place, name: str, run: str, shape: str) -> list[Fact]:

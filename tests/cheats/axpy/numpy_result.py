@@ -1,6 +1,6 @@
 """Class 4: gives a NumPy array computed on the host at trace time.
 
-Expect: trace_error, runtime_error
+Expect: traced_value
 """
 
 import dataclasses

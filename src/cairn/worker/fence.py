@@ -43,7 +43,8 @@ def main(spec: Mapping[str, Any], command: list[str]) -> None:
     if fenced:
         os.chdir(folder)  # the name, seen through the fence; the old handle would lead round it
         with contextlib.suppress(OSError):
-            linux.drop_capabilities()
+            # since Linux 5.12 root needs it to make a user namespace with itself in it, as a client's own sandbox does
+            linux.drop_capabilities(keep=linux.CAP_SETFCAP if os.geteuid() == 0 else None)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if most := spec.get("file_bytes"):
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

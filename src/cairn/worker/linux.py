@@ -14,7 +14,8 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 163
 MNT_DETACH = 2
 ATTR_RDONLY, ATTR_NOSUID = 1, 2
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS = 1, 22, 24, 28
-PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 36, 38, 47
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 36, 38, 47, 2
+CAP_SETFCAP = 31
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _MOUNT_SETATTR = 442
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
@@ -79,9 +80,15 @@ def set_mount_flags(target: str, flags: int) -> None:
     syscall(_MOUNT_SETATTR, _AT_FDCWD, _text(target), _AT_RECURSIVE, attributes, 32)
 
 
-def drop_capabilities() -> None:
-    """Give up every capability for good, also those that executing a file as root would bring back."""
+def drop_capabilities(keep: int | None = None) -> None:
+    """Give up every capability for good, also those that executing a file as root would bring back.
+
+    Args:
+        keep: one that stays, for this process and for what it executes.
+    """
     for capability in range(64):
+        if capability == keep:
+            continue
         try:
             prctl(PR_CAPBSET_DROP, capability)
         except OSError:
@@ -89,7 +96,10 @@ def drop_capabilities() -> None:
     with contextlib.suppress(PermissionError):  # an ordinary user has none to lock away
         prctl(PR_SET_SECUREBITS, _SECURE_NOROOT_LOCKED)
     header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSION_3, 0), 8)
-    call("capset", header, ctypes.create_string_buffer(24))
+    bit = 0 if keep is None else 1 << keep
+    call("capset", header, ctypes.create_string_buffer(struct.pack("6I", bit, bit, bit, 0, 0, 0), 24))
+    if keep is not None:
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, keep)
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 

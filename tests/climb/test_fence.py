@@ -1,0 +1,70 @@
+"""The fence round a project: what an agent behind it can write, and that its own sandbox still works there."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cairn.fence import Fence, fence_level
+
+pytestmark = pytest.mark.skipif(fence_level() != "fenced", reason="this kernel gives no namespaces")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "project" / "own").mkdir(parents=True)
+    return tmp_path / "project"
+
+
+def behind(project: Path, command: str) -> subprocess.CompletedProcess[str]:
+    own = project / "own"
+    line = Fence([project], [own], file_bytes=2**20).around(["/bin/sh", "-c", command])
+    return subprocess.run(
+        line, cwd=own, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_its_own_folder_is_writable_and_the_project_is_not(project: Path) -> None:
+    done = behind(project, "touch here; touch ../there; mkdir ../folder; rm -rf ../own; exit 7")
+    assert done.returncode == 7
+    assert done.stderr.count("Read-only file system") == 3
+    assert [path.name for path in project.iterdir()] == ["own"]
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [
+        "umount {project}",
+        "mount -o remount,rw,bind {project}",
+        "unshare -Urm sh -c 'umount {project}; mount -o remount,rw,bind {project}; touch {project}/x'",
+        "nsenter -t 1 -m touch {project}/x",
+        "ln -s {project}/x link; echo x > link",
+        "cd /proc/self/cwd/..; touch x",
+    ],
+)
+def test_no_way_round_it(project: Path, escape: str) -> None:
+    behind(project, f"{escape.format(project=project)}; touch {project}/x")
+    assert [path.name for path in project.iterdir()] == ["own"]
+
+
+def test_a_sandbox_inside_still_works(project: Path) -> None:
+    """Coding assistants run their model's commands in a user namespace of their own, also as root."""
+    plain = subprocess.run(["unshare", "-U", "--map-current-user", "true"], capture_output=True, check=False)
+    if plain.returncode:
+        pytest.skip("no user namespaces here")
+    done = behind(project, "unshare -U --map-current-user sh -c 'touch inner'; id -u")
+    assert done.stdout.strip() == str(os.getuid()), done.stderr
+    assert (project / "own" / "inner").exists(), done.stderr
+
+
+def test_nobody_outside_is_signalled(project: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        behind(project, f"kill -9 {bystander.pid} {os.getpid()}; kill -9 -1")
+        assert bystander.poll() is None
+        bystander.kill()
+
+
+def test_files_have_a_largest_size(project: Path) -> None:
+    behind(project, "head -c 3000000 /dev/zero > big")
+    assert (project / "own" / "big").stat().st_size <= 2**20

@@ -159,8 +159,7 @@ class Decoder:
                 steps.append(self._step())
         step = steps[-1]
         for operation in bundle.operations:
-            unit = self._units.event(operation)
-            if unit is not None:
+            for unit in self._units.events(operation):
                 if unit.unit not in self._left_out:
                     step.units.append((len(step.addresses), unit))
                 is_product = unit.kind == "send" and self._units.is_matrix(unit.unit)

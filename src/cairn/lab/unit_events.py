@@ -11,6 +11,7 @@ from cairn.lab.operations import Operation
 
 IN_ORDER = -1  # the one queue of a unit's results
 _RESULTS = {"f32": 1, "bf16": 2, "other": 4}  # registers of 32-bit results from one packed operand register
+_EIGHT_BITS = (".s8", ".u8", ".s4", ".u4", ".f8")
 _EUP = (
     "vexp2.",
     "vpow2.",
@@ -65,14 +66,21 @@ class Units:
         kind = self.names[unit].rstrip("0123456789")
         return frozenset(n for n, name in enumerate(self.names) if name.rstrip("0123456789") == kind)
 
-    def event(self, operation: Operation) -> UnitEvent | None:
-        """What an operation does to a queued unit; None when nothing."""
+    def events(self, operation: Operation) -> list[UnitEvent]:
+        """What an operation does to queued units; a pop may add up the results of two."""
         opcode = operation.opcode
         if not opcode.startswith("v"):
-            return None
+            return []
+        if ".mxu" in opcode:
+            units = (self._number.get(part) for part in opcode.split(".") if part.startswith("mxu"))
+            found = [self._matrix(operation, unit) for unit in units]
+        else:
+            found = [self._other(operation)]
+        return [event for event in found if event is not None]
+
+    def _other(self, operation: Operation) -> UnitEvent | None:
+        opcode = operation.opcode
         head, _, last = opcode.rpartition(".")
-        if last.startswith("mxu"):
-            return self._matrix(operation, self._number.get(last))
         if last.startswith("xlu") or "xlu" in head:
             return self._cross_lane(operation)
         if opcode.startswith(_EUP_RESULTS):
@@ -94,8 +102,10 @@ class Units:
             return UnitEvent("push", unit, chip.matpush_interval_cycles[kind])
         if not opcode.startswith("vmatmul"):
             return None
-        kind = "f32" if ".f32" in opcode or ".lmr" in opcode else "bf16" if ".bf16" in opcode else "other"
+        kind = _operand_kind(opcode)
         interval, results = chip.matmul_interval_cycles[kind], _RESULTS[kind] * chip.mxu_lane_groups
+        if kind == "other" and ".bf16" in opcode:  # eight-bit operands that the unit widens: two passes
+            interval = 2 * chip.matmul_interval_cycles["bf16"]
         latches = ".ms" in opcode and "gmr" in opcode
         return UnitEvent("send", unit, interval, chip.matmul_latency_cycles, results, latches, place)
 
@@ -118,3 +128,9 @@ class Units:
         if opcode.startswith("vrng"):
             return UnitEvent("send", self._number["rng"], self._chip.rng_interval_cycles)
         return None
+
+
+def _operand_kind(opcode: str) -> str:
+    if any(mark in opcode for mark in _EIGHT_BITS):
+        return "other"
+    return "f32" if ".f32" in opcode or ".lmr" in opcode else "bf16" if ".bf16" in opcode else "other"

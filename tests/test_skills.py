@@ -85,11 +85,15 @@ def check_commands(text: str) -> list[str]:
     return faults
 
 
-def validate(folder: Path) -> subprocess.CompletedProcess[str]:
-    program = Path(sys.executable).with_name("agentskills")
-    if not program.exists():
-        pytest.skip("agentskills (package skills-ref) is not installed")
-    return subprocess.run([str(program), "validate", str(folder)], capture_output=True, text=True, check=False)
+VALIDATORS = {"skills-ref": ("agentskills", "validate"), "skillcheck": ("skillcheck", "--strict", "--no-color")}
+
+
+def validate(package: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Ask a validator of a development package, with no warning allowed."""
+    name, *options = VALIDATORS[package]
+    program = Path(sys.executable).with_name(name)
+    assert program.exists(), f"{name} (package {package}) is not installed: make setup"
+    return subprocess.run([str(program), *options, str(folder)], capture_output=True, text=True, check=False)
 
 
 def test_the_four_skills_are_found() -> None:
@@ -112,9 +116,10 @@ def test_what_it_calls_exists(path: Path) -> None:
     assert check_commands(path.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.parametrize("package", VALIDATORS)
 @pytest.mark.parametrize("path", SKILLS, ids=lambda path: path.parent.name)
-def test_the_reference_validator_accepts_it(path: Path) -> None:
-    done = validate(path.parent)
+def test_validators_accept_it(path: Path, package: str) -> None:
+    done = validate(package, path.parent)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -186,10 +191,12 @@ def test_a_good_skill_passes_the_checkers() -> None:
     assert check_commands("python3 <root>/scripts/learnings.py list --json") == []
 
 
-def test_the_reference_validator_refuses_a_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize("package", VALIDATORS)
+def test_validators_refuse_a_fault(package: str, tmp_path: Path) -> None:
     skill = tmp_path / "a-b"
     skill.mkdir()
-    (skill / "SKILL.md").write_text(GOOD)
-    assert validate(skill).returncode == 0
-    (skill / "SKILL.md").write_text(GOOD.replace("name: a-b", "name: other"))
-    assert validate(skill).returncode == 1
+    good = GOOD.replace("Does it.", "Checks parts and reports which of them do not fit.")
+    (skill / "SKILL.md").write_text(good)
+    assert validate(package, skill).returncode == 0, validate(package, skill).stdout
+    (skill / "SKILL.md").write_text(good.replace("name: a-b", "name: other"))
+    assert validate(package, skill).returncode == 1

@@ -4,6 +4,7 @@ Every model is scripted on loopback and every home is thrown away. What is prove
 that the helpers work from where it put them; whether a real model follows is measured elsewhere (benchmarks).
 """
 
+import importlib.util
 import json
 import re
 import shlex
@@ -12,11 +13,12 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from plugin_copy import copy_pack, listing
+from plugin_copy import ROOT, copy_pack, listing
 from scripted.clients import DIALECTS, client_environment, find_client
 from scripted.codex_home import find_codex, write_codex_home
 from scripted.server import ScriptedModel
@@ -26,7 +28,7 @@ from workspace import TOY, git
 pytestmark = pytest.mark.client
 SKILLS = {
     path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8").split("---\n")[1])["description"]
-    for path in sorted((Path(__file__).resolve().parents[2] / "skills").glob("*/SKILL.md"))
+    for path in sorted((ROOT / "skills").glob("*/SKILL.md"))
 }
 MODELS = {"claude": "claude-opus-4-8", "gemini": "gemini-2.5-pro"}
 
@@ -71,15 +73,27 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
+def first_skill(output: str) -> str:
+    """What the script for a paid trigger run would count, so that it is tried on the events of a real client."""
+    spec = importlib.util.spec_from_file_location("triggers_benchmark", ROOT / "benchmarks/triggers.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return str(module.first_skill(output.splitlines()))
+
+
 def helper(root: str, name: str, *arguments: str) -> str:
     """What a skill says to run, with this interpreter as python3."""
     return f"{shlex.quote(sys.executable)} {shlex.quote(f'{root}/scripts/{name}.py')} {shlex.join(arguments)}"
 
 
 def follows(root: str, *, when: str) -> Scenario:
-    """A model that follows the retrospective's and the climb's first steps, and looks at what came back."""
+    """A model that reads the retrospective's text, runs its first steps, and looks at what came back."""
+    skill = shlex.quote(f"{root}/skills/retrospective/SKILL.md")
     return Scenario(
         [
+            Reply([Shell(f"cat {skill}")]),
             Reply([Shell(f"pwd && {helper(root, 'retro', 'candidates', 'axpy blocks', '--json')}")]),
             Reply([Shell(helper(root, "learnings", "list", "--json"))], expect=r"2026-11-03-axpy-blocks\.md"),
             Reply([Say("done")], expect=r"entries"),
@@ -108,8 +122,12 @@ def test_codex_installs_lists_and_calls(pack: Path, project: Path, tmp_path: Pat
         model.scenarios += [follows(str(cache), when="retrospective"), follows(str(cache), when="hill-climb")]
         cached = listing(cache)
         for prompt in ("<retrospective> the axpy blocks", "use $cairn:hill-climb on kernels/axpy"):
-            run(["codex", "exec", "-s", "workspace-write", prompt], home.environment, project)
+            events = run(["codex", "exec", "--json", "-s", "workspace-write", prompt], home.environment, project)
+            assert first_skill(events) == "retrospective"
         assert model.unplayed() == []
+        validator = home.codex_home / "skills/.system/skill-creator/scripts/quick_validate.py"
+        for name in SKILLS:
+            run([sys.executable, str(validator), str(cache / "skills" / name)], home.environment, project)
     bodies = [json.dumps(request.body, ensure_ascii=False) for request in model.requests]
     assert any("<name>cairn:hill-climb</name>" in body for body in bodies), "$name did not bring the skill's text"
     assert any(str(project) in body for body in bodies), "helpers ran elsewhere"
@@ -143,9 +161,11 @@ def test_claude_code_installs_lists_and_calls(pack: Path, project: Path, tmp_pat
         (listed,) = json.loads(run(["claude", "plugin", "list", "--json"], environment, project))
         root = str(listed["installPath"])
         model.scenarios += [follows(root, when="axpy blocks"), follows(root, when="kernels/axpy")]
-        tools = ["--model", MODELS["claude"], "--allowedTools", "Bash", "--output-format", "json"]
+        tools = ["--model", MODELS["claude"], "--allowedTools", "Bash", "--output-format", "stream-json"]
         for prompt in ("<retrospective> the axpy blocks", "/cairn:hill-climb kernels/axpy"):
-            answer = json.loads(run(["claude", "-p", prompt, *tools], environment, project))
+            events = run(["claude", "-p", prompt, *tools, "--verbose"], environment, project)
+            assert first_skill(events) == "retrospective"
+            answer = json.loads(events.splitlines()[-1])
             assert (answer["result"], answer["permission_denials"]) == ("done", [])
         assert model.unplayed() == []
     seen = [model.dialect.visible(request.body) for request in model.requests if request.scenario is not None]

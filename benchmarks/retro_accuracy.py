@@ -2,10 +2,10 @@
 
     python benchmarks/retro_accuracy.py [--wrong]
 
-The documents are in retro_labels/, several in one file behind `=== name`; every number that states a quantity is marked
-by hand with ⟦⟧, written before the extractor was run on them. Quantities are values of something: measurements,
-parameters, counts, steps. Dates, versions, hashes, ids, numbers of tables and runs and sizes in names (A100, fp16)
-are not. A fact is right when a label of its line has its number; each label counts once.
+The documents are in retro_labels/, several in one file behind `=== name`; every number that states a quantity is
+marked by hand with ⟦⟧, written before the extractor was run on them. Quantities are values of something: measurements,
+parameters, counts, steps. Dates, versions, hashes, ids, numbers of tables and runs, shapes (128x128) and sizes in
+names (A100, fp16, 8-bit) are not. A fact is right when a label of its line has its number; each label counts once.
 """
 
 import argparse

@@ -12,7 +12,7 @@ METRIC, PARAMETER, MENTION = "metric", "parameter", "mention"
 APPROXIMATE, SIGNED, WINNER, BASELINE, NOTE = "~", "+", "*", "b", "n"
 
 
-class Fact(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class Fact(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """One value as one source states it.
 
     `raw` stands on 1-based `line` of `path`, character for character; `value` is in `unit` (None: a setting in words);
@@ -51,7 +51,7 @@ class Fact(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
         return f"{self.path}:{self.line}" if self.line is not None else f"{self.path} ({self.place})"
 
 
-class Note(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class Note(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """A sentence or bullet worth citing. `part`: tried, worked, finding, failed, question, next, setup or ''."""
 
     path: str
@@ -78,7 +78,7 @@ class Document(msgspec.Struct, omit_defaults=True):
     """Metric -> higher or lower, where the source itself says which is better."""
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where in a source the reader is: what a fact that it finds there belongs to."""
 
     path: str

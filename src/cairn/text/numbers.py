@@ -9,7 +9,8 @@ import functools
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from cairn.text.names import blank, mask
 from cairn.text.units import MAGNITUDES, PATTERN, Unit, unit_of
@@ -17,8 +18,7 @@ from cairn.text.units import MAGNITUDES, PATTERN, Unit, unit_of
 LONGEST_LINE = 20_000  # characters of one line that are looked at
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(msgspec.Struct, frozen=True, gc=False):
     """A number as it stands in a line: `line[start:end] == raw`.
 
     `value` has the magnitude in it (34.4k is 34400) and is in `unit`; `spread` is what follows a plus-minus sign;
@@ -50,20 +50,25 @@ _DIGITS = (
 _MINUS = "−–-"
 _TOKEN = re.compile(
     rf"(?P<money>[$€£])?(?P<sign>[+±{_MINUS}]|\+/-\s?)?(?P<money2>\$)?(?P<digits>{_DIGITS})"
+    r"(?P<power>(?:\^|\*\*)\{?\d{1,3}\}?(?![\w.*^]))?"
     r"(?P<exp>[eE][+\-−]?\d{1,3}(?![\w])|\s?[×x·*]\s?10(?:\^|\*\*)\{?[+\-−]?\d{1,3}\}?|\s?[×x]\s?10[⁺⁻]?[⁰¹²³⁴-⁹]+)?"
-    r"(?P<magnitude>\s?[kKMBGT](?![A-Za-z/]))?"
+    r"(?P<magnitude>\s?[kKMBGT](?![A-Za-z0-9/]))?"
     rf"(?P<unit>\s?-?(?:{PATTERN})(?![A-Za-z0-9_]|/[A-Za-z]))?",
 )
 _DIGIT = re.compile(r"\d")
 _LEADING = f"+±{_MINUS}/$€£."
 _HEDGE = re.compile(r"(?:~|≈|≃|\babout|\baround|\bapprox(?:\.|imately)?|\broughly|\bcirca|\bca\.)\s?[`*$]*$")
+_OF_TOKENS = re.compile(r"\s?(?:tok|param|sample|model|example|word|weights)")
+_OF_DEVICES = re.compile(r"[x×][A-Z]{1,3}[\d\0]")  # `8xH100`
 _BOUND = re.compile(r"(?<![-=])([<>≤≥]=?)\s?$")
 _SPREAD = re.compile(rf"\s?(?:±|\+/-|\+-|&plusmn;)\s?(?P<value>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
                      rf"(?P<unit>\s?(?:{PATTERN})(?![A-Za-z0-9_]))?")  # fmt: skip
 _TOTAL = re.compile(r"/(\d{1,3}(?:,\d{3})+|\d+)(?![\w.%/-]|,\d)")
 _CLOCK = re.compile(r"(?<![\w:.])(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?![\w:])")
-_DURATION = re.compile(r"(?<![\w.])(?:(\d+) ?d(?:ays?)?,? ?)?(?:(\d+) ?h(?:rs?|ours?)?,? ?)?(\d+) ?m(?:ins?|inutes?)?"
-                       r"(?:,? ?(\d+(?:\.\d+)?) ?s(?:ecs?|econds?)?)?(?![\w/])")  # fmt: skip
+_DURATION = re.compile(
+    r"(?<![\w.])(?:(\d+) ?d(?:ays?)?,? ?)?(?:(\d+) ?h(?:rs?|ours?)?,? ?)?"
+    r"(?:(\d+) ?m(?:ins?|inutes?)?|(?<=\dh)([0-5]\d))(?:,? ?([0-5]?\d(?:\.\d+)?) ?s(?:ecs?|econds?)?)?(?![\w/])"
+)
 _JOINS = re.compile(r"[`*]*\s?(?:-|–|—|→|->|=>|➜|⟶|to|vs\.?|versus|/|\.{2,3}|…)\s?[`*]*~?")
 _WORD_BEFORE = re.compile(r"[\w\])}\0]$")
 _SUPERSCRIPT = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
@@ -126,8 +131,9 @@ def _spans_of_time(line: str, masked: str, duration: bool) -> tuple[list[Quantit
             seconds = first * 3600 + second * 60 + float(match[3]) if match[3] else first * 60.0 + second
             found.append(Quantity(match[0], seconds, "s", match.start(), match.end()))
         masked = masked[: match.start()] + blank(match) + masked[match.end() :]
-    for match in _DURATION.finditer(masked) if "m" in masked else ():
-        days, hours, minutes, rest = match.groups()
+    for match in _DURATION.finditer(masked) if "m" in masked or "h" in masked else ():
+        days, hours, minutes, bare, rest = match.groups()
+        minutes = minutes or bare
         if days or hours or rest:
             seconds = int(days or 0) * 86400 + int(hours or 0) * 3600 + int(minutes) * 60 + float(rest or 0)
             found.append(Quantity(line[match.start() : match.end()], seconds, "s", match.start(), match.end()))
@@ -150,6 +156,10 @@ def _quantity(line: str, masked: str, match: re.Match[str], before: int) -> Quan
         return None
     magnitude = (match["magnitude"] or "").strip()
     unit = _unit(match, masked, end)
+    if match["power"]:
+        value = _raised(value, match["power"])
+    if match["magnitude"] == " B" and unit is None and not _OF_TOKENS.match(masked, end):
+        unit, magnitude = unit_of("bytes"), ""
     value *= MAGNITUDES.get(magnitude, 1.0) * (-1 if sign and sign in _MINUS else 1)
     raw = line[first:end]
     quantity = Quantity(
@@ -179,26 +189,37 @@ def _inside_a_name(masked: str, first: int, before: int) -> bool:
         return True
     if last in "-–" and earlier.isdigit() and before == first - 1:
         return False  # the second half of a range
+    if last == "+":
+        return earlier.isalpha()
     return last in "-.'’" and bool(earlier) and (earlier.isalnum() or earlier in "_\0)]")
 
 
 def _is_dash(masked: str, at: int) -> bool:
-    """A minus sign directly behind a word, number or bracket is a dash or a hyphen, with a name or range before."""
-    return at > 0 and masked[at] in _MINUS and bool(_WORD_BEFORE.match(masked[at - 1]))
+    """A sign directly behind a word, number or bracket is a dash, a hyphen or a sum, with a name or range before."""
+    return at > 0 and masked[at] in _MINUS + "+" and bool(_WORD_BEFORE.match(masked[at - 1]))
 
 
 def _end(masked: str, match: re.Match[str]) -> int | None:
     """Where the quantity ends; None when letters run out of it that are no unit."""
     if match["unit"]:
-        return match.end("unit")
+        return None if match["unit"].startswith("-bit") else match.end("unit")  # `8-bit` is a kind
     end = match.end()
     if match["digits"].endswith(".") and end == match.end("digits"):
         end -= 1
+    if _OF_DEVICES.match(masked, end):
+        return end
     rest = masked[end : end + 2]
     if not rest or not (rest[0].isalpha() or rest[0] in "_\0"):
         hyphened = rest[:1] == "-" and rest[1:2].isalpha()
         return None if hyphened and not match["magnitude"] else end
     return None
+
+
+def _raised(value: float, power: str) -> float:
+    try:
+        return value ** int(power.strip("^*{}"))
+    except OverflowError:
+        return value
 
 
 def _value(digits: str, exponent: str | None) -> float | None:
@@ -224,7 +245,7 @@ def _unit(match: re.Match[str], masked: str, end: int) -> Unit | None:
     if not match["unit"]:
         return None
     spelling = match["unit"].strip()
-    if spelling in ("x", "X", "×") and re.match(r"\s+[A-Z]\w*\d", masked[end:]):
+    if spelling in ("x", "X", "×") and re.match(r"\s+[A-Z]\w*[\d\0]", masked[end:]):
         return None  # `2x A100` counts, it does not compare
     return unit_of(spelling) or unit_of(spelling.lstrip("-"))
 
@@ -234,11 +255,15 @@ def _with_tail(line: str, masked: str, quantity: Quantity) -> Quantity:
     if spread := _SPREAD.match(masked, quantity.end):
         unit = quantity.unit or (found.name if (found := unit_of(spread["unit"] or "")) else None)
         end = spread.end()
-        return replace(quantity, raw=line[quantity.start : end], end=end, unit=unit, spread=float(spread["value"]))
+        return msgspec.structs.replace(
+            quantity, raw=line[quantity.start : end], end=end, unit=unit, spread=float(spread["value"])
+        )
     total = _TOTAL.match(masked, quantity.end)
     if total and quantity.unit is None and quantity.value == int(quantity.value) and not quantity.signed:
         denominator = float(total[1].replace(",", ""))
-        return replace(quantity, raw=line[quantity.start : total.end()], end=total.end(), total=denominator)
+        return msgspec.structs.replace(
+            quantity, raw=line[quantity.start : total.end()], end=total.end(), total=denominator
+        )
     return quantity
 
 
@@ -249,8 +274,9 @@ def _shared_units(line: str, found: list[Quantity]) -> list[Quantity]:
     for at in range(len(found) - 2, -1, -1):
         this, after = found[at], found[at + 1]
         between = line[this.end : after.start]
-        if this.unit is None and after.unit and _JOINS.fullmatch(between) and this.total is None:
-            found[at] = replace(this, unit=after.unit)
+        quotient = "/" in between and this.raw[-1:].isalpha()
+        if this.unit is None and after.unit and this.total is None and not quotient and _JOINS.fullmatch(between):
+            found[at] = msgspec.structs.replace(this, unit=after.unit)
     return found
 
 

@@ -43,21 +43,7 @@ def _units() -> dict[str, Unit]:
         for slash in ("/s", "/sec", "ps"):
             found[f"{letter}B{slash}"] = Unit(f"{letter}B/s", "bytes/s", 1000.0**power)
             found[f"{letter}iB{slash}"] = Unit(f"{letter}iB/s", "bytes/s", 1024.0**power)
-        flops = Unit(f"{letter}FLOP/s", "flop/s", 1000.0**power)
-        for tail in (
-            "FLOP/s",
-            "FLOPs/s",
-            "FLOPS",
-            "FLOPs",
-            "FLOPS/s",
-            "flops",
-            "flop/s",
-            "Flops",
-            "OPS",
-            "FLOP/sec",
-        ):
-            found[f"{letter}{tail}"] = found[f"{letter.lower()}{tail}"] = flops
-        found[f"{letter}FLOP"] = Unit(f"{letter}FLOP", "flop", 1000.0**power)
+        _add_flops(found, letter, 1000.0**power)
     for name, factor in (("Hz", 1.0), ("kHz", 1e3), ("MHz", 1e6), ("GHz", 1e9)):
         add(name, "frequency", factor)
     for name, factor in (("W", 1.0), ("kW", 1e3), ("mW", 1e-3)):
@@ -71,12 +57,23 @@ def _units() -> dict[str, Unit]:
     add("x", "ratio", 1.0, "×", "X", "times")
     add("°C", "temperature", 1.0, "℃")
     add("dB", "decibel", 1.0)
-    add("bit", "bits", 1.0, "bits", "-bit")
+    add("bit", "bits", 1.0, "bits")
     add("USD", "money", 1.0, "dollars")
     add("FLOP/s", "flop/s", 1.0, "FLOPS", "FLOPs", "flops")
     add("tok/s", "tokens/s", 1.0, "tokens/s", "tokens/sec", "tok/sec", "tokens/second", "TPS", "tps", "T/s", "t/s")
     _add_counts(add)
     return found
+
+
+def _add_flops(found: dict[str, Unit], letter: str, factor: float) -> None:
+    """`TFLOP/s` in all its spellings; a bare `TF`, as in `35.6 TF`, only where nothing else is written so."""
+    flops = Unit(f"{letter}FLOP/s", "flop/s", factor)
+    tails = ("FLOP/s", "FLOPs/s", "FLOPS", "FLOPs", "FLOPS/s", "flops", "flop/s", "Flops", "OPS", "FLOP/sec")
+    for tail in tails:
+        found[f"{letter}{tail}"] = found[f"{letter.lower()}{tail}"] = flops
+    if letter in "GTP":
+        found[f"{letter}F"] = flops
+    found[f"{letter}FLOP"] = Unit(f"{letter}FLOP", "flop", factor)
 
 
 def _add_counts(add: Callable[..., None]) -> None:

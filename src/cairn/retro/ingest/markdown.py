@@ -199,6 +199,8 @@ def _pipe_table(reader: _Reader, at: int) -> int:
     end = at + 2
     rows = []
     while end < len(reader.lines) and "|" in reader.lines[end] and reader.lines[end].strip():
+        if end > at + 2 and end + 1 < len(reader.lines) and _is_rule(reader.lines[end + 1]):
+            break  # the header of the next table
         if not _is_rule(reader.lines[end]):
             rows.append(_cells(reader, end))
         end += 1

@@ -20,6 +20,7 @@ _IDENTITY = re.compile(
     r"|format_version|protocol|nonce|seqno|checksum|digest|_step_id|parent|previous)",
     re.I,
 )
+_TITLE = re.compile(r"title|name|subject|author|tags?|labels?", re.I)
 _RUN_KEYS = ("run", "run_name", "run_id", "name", "variant", "variant_id", "experiment", "config_name", "label", "id",
              "model", "kernel", "method", "config", "commit")  # fmt: skip
 _STEP_KEYS = ("step", "_step", "global_step", "iteration", "iter", "epoch")
@@ -145,7 +146,7 @@ def _leaf_facts(leaf: Leaf, siblings: dict[str, Leaf], above: str, place: Place,
                    where.section, shape, step)  # fmt: skip
         return
     text = leaf.value
-    in_words = quantities(text) if len(text) < 400 else []
+    in_words = quantities(text) if len(text) < 400 and not _TITLE.fullmatch(key) else []
     if quantity := plain(text):
         in_words = [quantity]
     for found in in_words:

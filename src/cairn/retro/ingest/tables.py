@@ -8,6 +8,7 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,8 +19,7 @@ from cairn.text.numbers import Quantity, plain, quantities
 from cairn.text.units import Unit, unit_of, unit_of_name
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """The text of a cell and the 1-based line it stands on."""
 
     text: str
@@ -48,7 +48,7 @@ _IDENTITY = re.compile(
     r"#|no\.?|id|ids?|run[_ ]?ids?|index|idx|(?:git[_ ])?(?:commit|hash|sha)(?:[_ ](?:id|hash|sha))?"
     r"|w&b(?: run)?|wandb.*"
     r"|links?|urls?|files?|paths?|date|time ?stamp|created|updated|pr|issue|job(?:[_ /]+\w+)*|ticket|author|version|git"
-    r"|pid|process id|context|stream|host name|device|cc|hash|uuid|rank",
+    r"|shapes?|tensor shapes?|pid|process id|context|stream|host name|device|cc|hash|uuid|rank",
     re.I,
 )
 _UNIT_COLUMN = re.compile(r"units?|metric unit", re.I)

@@ -7,6 +7,8 @@ them and fifty patterns on every line would take minutes where a second is enoug
 import functools
 import re
 
+from cairn.text.alternatives import one_of
+
 _FILE = (
     r"(?:py|pyi|md|markdown|txt|rst|json|jsonl|ya?ml|toml|csv|tsv|sh|cu|cuh|cpp|cc|c|h|hpp|rs|go|js|ts|html?|png|jpe?g"
     r"|svg|gif|pdf|log|pt|pth|bin|safetensors|gguf|onnx|pb|ipynb|parquet|npz?|db|zip|gz|tar|whl|hatchet|ncu-rep|qdrep"
@@ -184,7 +186,7 @@ _NUMBERED = [
     "compute capability",
 ]
 _YEAR = ("19", "20")
-_WORDS = "|".join(re.escape(each) for each in _NUMBERED)
+_WORDS = one_of(_NUMBERED)
 _AFTER_NAME = r"(?![\d.]*\s?(?:%|[x×]\b|[kKMGTn]?i?[Bbs]\b|[mu]s\b|[A-Z]?FLOP|tok|it/s))"
 
 _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
@@ -206,7 +208,7 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     (_YEAR, r"(?<![\w.])20[0-4]\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[T_-]?\d{4,6})?(?!\w|[.,]\d)"),
     (_YEAR, r"(?<![\w.])(?:19|20)\d{2}-(?:0[1-9]|1[0-2])(?![\w.-])"),
     (_YEAR, r"(?:\bet al\.?,?|©|\(c\)|\bsince|\bin|\()\s*(?:19[89]\d|20[0-3]\d)(?=[\s),.;]|$)"),
-    (tuple(_VENUES), rf"\b(?:{'|'.join(_VENUES)})[' -]*(?:19|20)?\d{{2}}\b"),
+    (tuple(_VENUES), rf"\b(?:{one_of(_VENUES)})[' -]*(?:19|20)?\d{{2}}\b"),
     (_MONTHS, rf"\b{_MONTH} +\d{{1,2}}(?:st|nd|rd|th)?(?:,? +(?:19|20)\d{{2}})?\b(?!\.\d)"),
     (_MONTHS, rf"\b(?:\d{{1,2}} ?[-–] ?)?\d{{1,2}}(?:st|nd|rd|th)? +{_MONTH}(?:,? +(?:19|20)\d{{2}})?\b"),
     (_MONTHS, rf"\b{_MONTH} +(?:19|20)\d{{2}}\b"),
@@ -215,12 +217,12 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("rc", "dev", "post"), r"(?<![\w.])\d+\.\d+(?:rc|dev|post)\d+\b"),
     (
         tuple(_ENVIRONMENT),
-        rf"(?<![\w-])(?:{'|'.join(map(re.escape, _ENVIRONMENT))})[\s:=>~`*|-]{{1,4}}(?:version "
+        rf"(?<![\w-])(?:{one_of(_ENVIRONMENT)})[\s:=>~`*|-]{{1,4}}(?:version "
         rf"|v)?\d{{1,3}}(?:\.\d+)*\w*(?![\w.]){_AFTER_NAME}",
     ),
     (
         tuple(_TIMED_TOO),
-        rf"(?<![\w-])(?:{'|'.join(map(re.escape, _TIMED_TOO))})(?: |==|>=|~="
+        rf"(?<![\w-])(?:{one_of(_TIMED_TOO)})(?: |==|>=|~="
         rf"| v)\d{{1,2}}\.\d{{1,2}}(?![\w.]){_AFTER_NAME}",
     ),
     (("==", ">=", "<=", "~=", "^"), r"(?<=\w)(?:[=<>~]=|\^)\d+(?:\.\d+)+(?=[\s,;)\]\"'`]|$)"),
@@ -245,7 +247,7 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         tuple(_CARDS),
-        rf"\b(?:{'|'.join(_CARDS)})[ -]?(?:[a-z]{{1,3}}[ -]?)?\d{{2,5}}\w*(?:\s?(?:ti|super|xtx?|ada))?\b",
+        rf"\b(?:{one_of(_CARDS)})[ -]?(?:[a-z]{{1,3}}[ -]?)?\d{{2,5}}\w*(?:\s?(?:ti|super|xtx?|ada))?\b",
     ),
     (
         ("x", "×"),
@@ -265,7 +267,13 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (("q",), r"\bq[1-4][ ']*(?:20)?\d\d\b"),
 )
-_COMPILED = tuple((triggers, re.compile(pattern, re.I)) for triggers, pattern in _RULES)
+_COMPILED = tuple(re.compile(pattern, re.I) for _, pattern in _RULES)
+_TRIGGERS = {word for words, _ in _RULES for word in words}
+_TRIGGER = re.compile(f"(?=({one_of(_TRIGGERS)}))")  # at every place, because words overlap
+_RULES_OF = {
+    found: frozenset(at for at, (words, _) in enumerate(_RULES) if any(word in found for word in words))
+    for found in _TRIGGERS
+}
 _HEX = re.compile(r"[0-9a-f]{7}")
 _HASH = re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)(?!\d+e\d+\b)[0-9a-f]{7,64}\b", re.I)
 _HEADING = re.compile(r"\s*#{1,6}\s+(?:\*{1,2})?(?:[^\w\s]+\s*)?\d{1,3}(?:\.\d{1,3})*[.):]?\s+(?=\D)")
@@ -283,11 +291,8 @@ def _mask(line: str) -> str:
             line = blank(match) + line[match.end() :]
             break
     folded = line.casefold()
-    for triggers, pattern in _COMPILED:
-        for word in triggers:
-            if word in folded:
-                line = pattern.sub(blank, line)
-                break
+    for at in sorted(set().union(*map(_RULES_OF.__getitem__, set(_TRIGGER.findall(folded))))):
+        line = _COMPILED[at].sub(blank, line)
     return _HASH.sub(blank, line) if _HEX.search(folded) else line
 
 

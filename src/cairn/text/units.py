@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cairn.text.alternatives import one_of
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -142,10 +144,9 @@ MAGNITUDES = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
 
 
 def _pattern() -> str:
-    """Longest first, so that `ms/step` is not read as `ms`; only long spellings in any case."""
-    spellings = sorted(UNITS, key=len, reverse=True)
-    long = "|".join(re.escape(each) for each in spellings if len(each) > 2)
-    return f"(?i:{long})|" + "|".join(re.escape(each) for each in spellings if len(each) <= 2)
+    """So that `ms/step` is not read as `ms`; only long spellings in any case."""
+    long = one_of(each.casefold() for each in UNITS if len(each) > 2)
+    return f"(?:(?i:{long})|{one_of(each for each in UNITS if len(each) <= 2)})"
 
 
 PATTERN = _pattern()

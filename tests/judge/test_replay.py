@@ -144,7 +144,9 @@ def sample_of_points(folder: Path, variant: str, count: int) -> list[dict]:
         for values in itertools.product(*tunables["space"].values())
     ]
     small = {"M": 0, "N": 0, "K": 0, "rows": 64, "H": 8}
-    points = [point for point in space if all(eval(rule, {}, small | point) for rule in tunables.get("constraints", ()))]
+    points = [
+        point for point in space if all(eval(rule, {}, small | point) for rule in tunables.get("constraints", ()))
+    ]
     return random.Random(SEED).sample(points, min(count, len(points)))
 
 

@@ -1,7 +1,9 @@
 """The pack as it is installed: a wheel in a bare environment, a source archive, doors from a read-only folder."""
 
+import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -111,6 +113,37 @@ def test_no_numpy_is_said_with_its_cure(tmp_path: Path) -> None:
     for other in (["learnings", "list"], ["init", "--dry-run"], ["retro", "--help"], ["doctor", "--json"]):
         done = run([*command, *other], tmp_path, where)
         assert done.returncode == 0, done.stderr
+
+
+def base_distributions() -> dict[str, importlib.metadata.Distribution]:
+    """Everything that an install without extras brings, by name; markers of other machines are left out."""
+    found: dict[str, importlib.metadata.Distribution] = {}
+    wanted = ["kernel-cairn"]
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            found[name] = importlib.metadata.distribution(name)
+            lines = [line for line in found[name].requires or [] if "extra ==" not in line and "win32" not in line]
+            wanted += [re.split(r"[^\w.-]", line)[0].lower() for line in lines]
+    return found
+
+
+def test_the_base_install_is_small() -> None:
+    """Below 30 MB as `uv tool install` leaves it (no bytecode), and neither numpy nor jax is in it."""
+    found = base_distributions()
+    assert {"click", "rich", "msgspec"} < found.keys()
+    assert not {"numpy", "jax", "jinja2", "matplotlib"} & found.keys()
+    ours = sum(
+        path.stat().st_size for path in (ROOT / "src").rglob("*") if path.is_file() and path.suffix != ".pyc"
+    )
+    files = [file for name, each in found.items() if name != "kernel-cairn" for file in each.files or []]
+    sizes = [
+        Path(file.locate()).stat().st_size
+        for file in files
+        if file.suffix != ".pyc" and Path(file.locate()).exists()
+    ]
+    assert len(sizes) > 100
+    assert ours + sum(sizes) < 30e6
 
 
 @pytest.mark.parametrize("door", DOORS)

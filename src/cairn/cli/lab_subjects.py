@@ -113,13 +113,15 @@ def _variant(
     oracle = Oracle(problem, python)
     try:
         specs = oracle.specs(shape)
+        given = oracle.given(shape)
     finally:
         oracle.close()
     nodes = [{"kind": "array", "shape": spec["shape"], "dtype": spec["dtype"]} for spec in specs]
     words = "".join(f" {key}={value}" for key, value in settings.items())
     label = f"{problem.name}/{path.stem}{words}"
     call = {"positional": nodes, "keyword": {}}
-    return Subject(label, find(f"{path}:run"), Request(settings, call)), shape
+    request = Request(settings, call)
+    return Subject(label, find(f"{path}:run"), request, given=(given,) if given else ()), shape
 
 
 def _shape(problem: Problem, text: str | None, is_small: bool) -> Shape:

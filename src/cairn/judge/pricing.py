@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from cairn.lab.chip import Chip
 from cairn.lab.facts import facts_of
 from cairn.lab.predict import Prediction, predict
 from cairn.lab.service import CompileResult, CompileService
+from cairn.lab.stored import Given
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,15 @@ class Price:
 class Pricer:
     """Compiles exported programs for one target and remembers the answer by the program's hash.
 
-    A thread of its own asks the compiler, so that it can work while the judge still checks whether the program is
-    right; whoever wants the price waits for it.
+    `given` are integer inputs to be taken as known. A thread of its own asks the compiler, so that it can work while
+    the judge still checks whether the program is right; whoever wants the price waits for it.
     """
 
-    def __init__(self, service: CompileService, target: str, timeout_s: float) -> None:
+    def __init__(
+        self, service: CompileService, target: str, timeout_s: float, given: Sequence[Given] = ()
+    ) -> None:
         self._service = service
+        self._given = list(given)
         self._target = target
         self._timeout_s = timeout_s
         self._known: dict[str, Price | Ruling] = {}
@@ -81,7 +85,7 @@ class Pricer:
         self._thread.shutdown()
 
     def _obtain(self, program: str, exported: bytes) -> Price | Ruling:
-        result = self._service.compile(exported, self._target, self._timeout_s)
+        result = self._service.compile(exported, self._target, self._timeout_s, self._given)
         if result.failure is not None:
             failure = result.failure
             where = f" ({failure.source})" if failure.source else ""

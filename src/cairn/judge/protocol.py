@@ -12,6 +12,7 @@ import numpy as np
 
 from cairn.errors import BadInput, CairnError, Missing
 from cairn.judge.correctness import Array, Wire, decode
+from cairn.lab.stored import Given
 from cairn.problem import Problem, Shape
 from cairn.worker_process import Isolation, WorkerFailure, WorkerLimits, WorkerProcess
 
@@ -91,6 +92,11 @@ class Oracle:
     def specs(self, shape: Shape) -> Specs:
         """Shapes and types of the inputs for a shape."""
         return list(self._ask({"op": "specs", "shape": shape}, 120)[0]["inputs"])
+
+    def given(self, shape: Shape) -> Given | None:
+        """The integer inputs that a price at this shape is asked for; None where the reference names none."""
+        reply = self._ask({"op": "specs", "shape": shape}, 120)[0]
+        return Given(tuple(reply["inputs"]), reply["values"]) if reply["values"] else None
 
     def cost(self, shape: Shape) -> Cost:
         """Least operations and bytes, and those of the stated good form."""

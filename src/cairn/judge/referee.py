@@ -107,7 +107,8 @@ class Judge:
         assert self.target.chip is not None
         service = stack.enter_context(CompileService(self._python, cache=default_cache()))
         service.prepare()
-        pricer = Pricer(service, self.target.name, self._limits.compile_s)
+        given = [each for each in map(oracle.given, self.problem.shapes.bench) if each is not None]
+        pricer = Pricer(service, self.target.name, self._limits.compile_s, given)
         stack.callback(pricer.close)
         return PredictedCost(self.problem, self.target.chip, oracle, self._programs, pricer)
 

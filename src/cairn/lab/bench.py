@@ -150,7 +150,7 @@ class Bench:
         program = self._program(subject, locations)
         if isinstance(program, Failure):
             return Answer(subject.name, self.target, failure=program, versions=versions)
-        result = self._service.compile(program, self.target, timeout_s or self._timeout_s)
+        result = self._service.compile(program, self.target, timeout_s or self._timeout_s, subject.given)
         name = hashlib.sha256(program).hexdigest()
         compiled = result if result.ok else None
         return Answer(subject.name, self.target, name, result.failure, compiled, versions=versions)
@@ -175,7 +175,8 @@ class Bench:
         assert answer.compiled is not None
         if self._cache is None or observe is not None:
             return predict(answer.compiled, self.target, observe)
-        facts = [answer.program, self.target, sorted(answer.compiled.versions.items()), model_digest()]
+        compiled = answer.compiled
+        facts = [answer.program, self.target, sorted(compiled.versions.items()), compiled.known, model_digest()]
         key = hashlib.sha256(msgspec.json.encode(facts)).hexdigest()
         data = self._cache.get(key)
         if data is not None:

@@ -9,9 +9,12 @@ user rights; only serialised programs, never a variant's Python, are handed to i
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import msgspec
 
 from cairn.errors import UsageError
 from cairn.lab import dumps, failures, stored
@@ -21,6 +24,7 @@ from cairn.lab.dumps import Dump
 from cairn.lab.failures import Failure
 from cairn.lab.installed import missing_compiler, versions_of
 from cairn.lab.stored import CompileResult as CompileResult
+from cairn.lab.stored import Given
 from cairn.roofline import chips
 from cairn.worker_process import WorkerFailure, WorkerLimits, WorkerProcess
 
@@ -104,13 +108,16 @@ class CompileService:
         """
         self._ensure()
 
-    def compile(self, exported: bytes, target: str, timeout_s: float) -> CompileResult:
+    def compile(
+        self, exported: bytes, target: str, timeout_s: float, given: Sequence[Given] = ()
+    ) -> CompileResult:
         """Compile a serialised `jax.export` for a target; a failure of any kind is part of the result.
 
         Args:
             exported: the serialised program.
             target: a chip that has a topology and a table.
             timeout_s: wall-clock limit; the process is ended when it is exceeded.
+            given: integer inputs to be taken as known; what fits the types of the program's inputs is used.
 
         Raises:
             UsageError: the target is unknown.
@@ -120,11 +127,11 @@ class CompileService:
             raise UsageError(f"unknown target {target!r}", hint=f"one of {', '.join(TARGETS)}")
         topology = chips()[target].topology
         assert topology is not None
-        key = "" if self._cache is None else stored.key_of(exported, topology, self.versions(), self._flags)
+        key = "" if self._cache is None else stored.key_of(exported, topology, self.versions(), self._flags, given)
         known = self._recall(key)
         if known is not None:
             return known
-        result = self._compile(exported, target, topology, timeout_s)
+        result = self._compile(exported, target, timeout_s, given)
         if self._cache is not None and stored.lasting(result) and result.versions == self.versions():
             self._cache.put(key, stored.encode(result))
         return result
@@ -138,7 +145,7 @@ class CompileService:
             self._cache.drop(key)
         return result
 
-    def _compile(self, exported: bytes, target: str, topology: str, timeout_s: float) -> CompileResult:
+    def _compile(self, exported: bytes, target: str, timeout_s: float, given: Sequence[Given]) -> CompileResult:
         worker = self._started()
         folder = worker.folder / _DUMP_FOLDER
         reusable = False
@@ -146,7 +153,8 @@ class CompileService:
         self._compiles += 1
         try:
             dumps.empty(folder)
-            reply, _ = worker.ask({"op": "compile", "topology": topology}, [exported], timeout_s=timeout_s)
+            header = {"op": "compile", "topology": chips()[target].topology, "given": msgspec.to_builtins(given)}
+            reply, _ = worker.ask(header, [exported], timeout_s=timeout_s)
             result = self._succeeded(target, reply, dumps.read(folder), time.monotonic() - started)
             dumps.empty(folder)
             reusable = self._compiles < self._recycle_after
@@ -154,7 +162,7 @@ class CompileService:
         except WorkerFailure as failure:
             if self._without_location_flag(failure):
                 self._end()
-                return self._compile(exported, target, topology, timeout_s)
+                return self._compile(exported, target, timeout_s, given)
             reusable = failure.reason == "raised" and self._compiles < self._recycle_after
             total_s = time.monotonic() - started
             return CompileResult(target, _classified(failure, timeout_s), {"total": total_s}, self.versions())

@@ -6,7 +6,7 @@ crash or a lack of memory may be the machine's fault.
 
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,14 +57,29 @@ class CompileResult:
         return self.failure is None
 
 
+class Given(msgspec.Struct, frozen=True):
+    """Integer inputs that are taken as known when a program with inputs of these types is priced.
+
+    Attributes:
+        inputs: `shape` and `dtype` of every input of the program.
+        values: flat integers by the number of the input (as text).
+    """
+
+    inputs: tuple[dict[str, Any], ...]
+    values: dict[str, list[int]]
+
+
 def lasting(result: CompileResult) -> bool:
     """Whether the same question would give the same answer."""
     return result.failure is None or result.failure.kind not in _PASSING
 
 
-def key_of(exported: bytes, topology: str, versions: Mapping[str, str | None], flags: str) -> str:
+def key_of(
+    exported: bytes, topology: str, versions: Mapping[str, str | None], flags: str, given: Sequence[Given] = ()
+) -> str:
     """Digest of everything that decides what the compiler says."""
     digest = hashlib.sha256(_compiler_source())
+    digest.update(msgspec.json.encode(given, order="sorted") if given else b"")
     for part in (str(FORMAT), topology, repr(sorted(versions.items())), flags):
         digest.update(part.encode() + b"\0")
     digest.update(exported)

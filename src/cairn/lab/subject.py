@@ -7,6 +7,7 @@ from typing import Any
 
 from cairn.errors import Missing
 from cairn.lab.lowering import Request
+from cairn.lab.stored import Given
 from cairn.lab.user_files import UserFunction
 
 
@@ -19,12 +20,14 @@ class Subject:
         function: the function and its files.
         request: how it is called.
         program: a serialised `jax.export`.
+        given: integer inputs to be taken as known when it is priced.
     """
 
     name: str
     function: UserFunction | None = None
     request: Request = field(default_factory=Request)
     program: bytes | None = None
+    given: tuple[Given, ...] = ()
 
     def with_settings(self, settings: Mapping[str, Any]) -> "Subject":
         """The same subject with these settings over its own; its name says which."""

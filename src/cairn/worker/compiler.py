@@ -13,6 +13,7 @@ the dumps from this process' own folder.
 
 import importlib.metadata
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,15 @@ def handle(header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], 
     if header["op"] == "versions":
         return {"versions": versions()}, []
     if header["op"] == "compile" and len(blobs) == 1:
-        return compile_export(bytearray(blobs[0]), header["topology"]), []
+        return compile_export(bytearray(blobs[0]), header["topology"], header.get("given", [])), []
     raise ValueError(f"no such request: {header['op']!r} with {len(blobs)} blobs")
 
 
-def compile_export(exported: bytearray, topology: str) -> dict[str, Any]:
-    """Compile a serialised program for one generation; sizes in bytes, durations in seconds."""
+def compile_export(exported: bytearray, topology: str, given: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Compile a serialised program for one generation; sizes in bytes, durations in seconds.
+
+    `given` says which integer inputs are taken as known, each entry for programs with inputs of its types.
+    """
     device = _device(topology)
     program = export.deserialize(exported)
     on_device = SingleDeviceSharding(device)
@@ -66,21 +70,34 @@ def compile_export(exported: bytearray, topology: str) -> dict[str, Any]:
         "cost": _numbers(compiled.cost_analysis()),
         "parameters": len(program.in_avals),
         "operands": "neighbours charged",
-        "known": _known(program),
+        "known": _known(program, given),
         "versions": versions(),
     }
 
 
-def _known(program: Any) -> list[dict[str, Any]]:
-    """Integer operands of kernels that follow from constants; nothing where the CPU cannot work them out."""
+def _known(program: Any, given: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Integer operands of kernels that follow from constants and from what is given about the inputs.
+
+    Nothing where the CPU cannot work them out. The compiled program stays a function of all its inputs.
+    """
     module: bytes = program.mlir_module_serialized
     if b"tpu_custom_call" not in module:
         return []
     try:
-        found: list[dict[str, Any]] = known_operands(program.mlir_module())
+        found: list[dict[str, Any]] = known_operands(program.mlir_module(), _inputs_of(program, given))
     except (ir.MLIRError, RuntimeError, ValueError, KeyError, IndexError, RecursionError):
         return []
     return found
+
+
+def _inputs_of(program: Any, given: Sequence[dict[str, Any]]) -> dict[int, list[int]]:
+    """What is given about the arguments of the module's `main`; it has no unused inputs."""
+    types = [{"shape": list(aval.shape), "dtype": aval.dtype.name} for aval in program.in_avals]
+    for entry in given:
+        if list(entry["inputs"]) == types:
+            kept = {place: argument for argument, place in enumerate(program.module_kept_var_idx)}
+            return {kept[int(place)]: values for place, values in entry["values"].items() if int(place) in kept}
+    return {}
 
 
 def versions() -> dict[str, str | None]:

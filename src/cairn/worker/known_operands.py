@@ -1,11 +1,12 @@
-"""Integer operands of kernels that do not depend on the program's inputs: masks, offsets, sizes of groups.
+"""Integer operands of kernels that follow from what is known before it runs: masks, offsets, sizes of groups.
 
 A kernel reads them to decide which blocks it visits, so without their values nobody can say how long it takes. They
-are constants of the program or follow from constants; XLA for the CPU works them out. Nothing here looks at inputs:
-an operand that depends on one stays unknown.
+are constants of the program or follow from constants; XLA for the CPU works them out. An operand that depends on an
+input stays unknown, unless the caller says which integers that input holds.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,11 +25,12 @@ _FORBIDDEN = ("stablehlo.custom_call", "stablehlo.rng", "stablehlo.infeed", "sta
 Known = list[dict[str, Any]]
 
 
-def known_operands(module_bytes: bytes) -> Known:
+def known_operands(module_bytes: bytes, inputs: Mapping[int, Sequence[int]] | None = None) -> Known:
     """What is known of every kernel call, in the order of the program.
 
     Args:
         module_bytes: the exported program's module.
+        inputs: flat values of integer arguments of its `main`, by their number.
 
     Returns:
         For each call `operands`, the types of all operands, and `values`, flat lists of integers by the number of
@@ -36,6 +38,7 @@ def known_operands(module_bytes: bytes) -> Known:
     """
     with mlir.make_ir_context(), ir.Location.unknown():
         module = _Module(ir.Module.parse(module_bytes))
+        module.give(inputs or {})
         module.inline_kernels()
         calls = [view.operation for view in module.main.regions[0].blocks[0] if _is_kernel(view.operation)]
         places = [
@@ -63,6 +66,24 @@ class _Module:
         }
         self.main = self._functions["main"]
         self._clean: dict[str, bool] = {}  # functions without kernels and anything else that is not arithmetic
+
+    def give(self, inputs: Mapping[int, Sequence[int]]) -> None:
+        """Put constants in the place of integer arguments of `main`."""
+        block = self.main.regions[0].blocks[0]
+        for number, values in inputs.items():
+            argument = block.arguments[number]
+            kind = _INTEGERS.get(str(argument.type.element_type))
+            if kind is None:
+                continue
+            array: Any = np.asarray(values, kind).reshape(argument.type.shape)
+            attribute = ir.DenseElementsAttr.get(array, type=argument.type.element_type)
+            constant = ir.Operation.create(
+                "stablehlo.constant",
+                results=[argument.type],
+                attributes={"value": attribute},
+                ip=ir.InsertionPoint.at_block_begin(block),
+            )
+            argument.replace_all_uses_with(constant.result)
 
     def inline_kernels(self) -> None:
         """Replace calls in `main` of functions that contain kernels by their bodies, for as long as there are any."""

@@ -54,7 +54,11 @@ def _cost(header: dict[str, Any]) -> Reply:
 
 
 def _specs(header: dict[str, Any]) -> Reply:
-    """Shapes and types of the inputs. A reference without `input_specs` has to make the arrays to tell."""
+    """Shapes and types of the inputs, and the integers that a price is asked for.
+
+    A reference without `input_specs` has to make the arrays to tell. Where whole numbers among the inputs decide how
+    much work there is (lengths, sizes of groups), `priced_with` says which: arrays by the number of the input.
+    """
     module = _state["module"]
     shape = dict(header["shape"])
     if hasattr(module, "input_specs"):
@@ -62,7 +66,10 @@ def _specs(header: dict[str, Any]) -> Reply:
     else:
         made = [np.asarray(array) for array in module.make_inputs(0, shape)]
         specs = [{"shape": list(array.shape), "dtype": array.dtype.name} for array in made]
-    return {"inputs": specs}, []
+    priced_with = getattr(module, "priced_with", None)
+    values = {} if priced_with is None else priced_with(shape)
+    flat = {str(place): np.asarray(array).astype(np.int64).ravel().tolist() for place, array in values.items()}
+    return {"inputs": specs, "values": flat}, []
 
 
 def _inputs(header: dict[str, Any]) -> Reply:

@@ -12,6 +12,13 @@ TWICE = [
     "bf16[4096,4096],bf16[4096,4096]",
     "bfloat16[4096,4096] bfloat16[4096, 4096]",
     "bf16[4096,4096]; bf16[4_096,4096]",
+    "bf16[4096,4096]*2",
+    "jnp.bfloat16[4096,4096] (4096, 4096), bfloat16",
+    "((4096,4096), 'bfloat16'), ((4096, 4096), jnp.bfloat16)",
+    "[(4096, 4096, bf16), (4096, 4096, 'bf16')]",
+    "bf16@4096x4096 4096x4096bf16",
+    "tensor<4096x4096xbf16> jnp.zeros((4096, 4096), jnp.bfloat16)",
+    "[{'shape': (4096, 4096), 'dtype': 'bf16'}, 'bf16[4096,4096]']",
     "4096x4096xbf16;4096x4096:bf16",
     "(4096,4096):bf16,(4096,4096) bf16",
     "bf16:4096x4096 bf16(4096,4096)",
@@ -26,6 +33,11 @@ TWICE = [
 @pytest.mark.parametrize("text", TWICE)
 def test_two_arrays(text):
     assert parse_call((text,)) == {"positional": [SQUARE, SQUARE], "keyword": {}}
+
+
+@pytest.mark.parametrize("text", ["a=bf16[4096,4096], b=bf16[4096,4096]", "a: bf16[4096,4096]; b:bf16:4096x4096"])
+def test_by_name(text):
+    assert parse_call((text,)) == {"positional": [], "keyword": {"a": SQUARE, "b": SQUARE}}
 
 
 @pytest.mark.parametrize("text", ["[4096,4096] [4096,4096]", "(4096,4096),(4096,4096)", "4096x4096 4096x4096"])
@@ -48,11 +60,14 @@ def test_values_make_constants(tmp_path):
 
 
 def test_other_arguments_groups_and_names():
-    call = parse_call(("f32[] None, 3, 2.5 true 'gelu' (f32[8],(f32[8] f32[1])) q=f32[8,128] causal=false",))
+    call = parse_call(
+        ("f32[] None, 3, 2.5 true 'gelu' (f32[8],(f32[8] f32[1])) q=f32[8,128] causal=false out=int8",)
+    )
     kinds = [node["kind"] for node in call["positional"]]
     assert kinds == ["array", "value", "value", "value", "value", "value", "tuple"]
     assert [node["value"] for node in call["positional"][1:6]] == [None, 3, 2.5, True, "gelu"]
     assert call["keyword"]["causal"] == {"kind": "value", "value": False}
+    assert call["keyword"]["out"] == {"kind": "value", "value": "int8"}
     assert call["keyword"]["q"]["shape"] == [8, 128]
 
 
@@ -60,13 +75,19 @@ def test_other_arguments_groups_and_names():
     ("text", "words"),
     [
         ("bf17[8]", "`bf17`"),
-        ("bf16[8", "not understood"),
+        ("bf16[8", "the shape behind bf16"),
         ("hello", "not understood"),
         ("i32[4]=[1,2]", "2 values for 4 elements"),
         ("f32[8]=", "values are"),
         ("i32[2]=[1,2", "not closed"),
         ("(f32[8]", "not closed"),
         ("f32[8]=what", "values are"),
+        ("f32[-1]", "the shape behind f32"),
+        ("f32[8.5]", "the shape behind f32"),
+        ("f32", "f32[] is one number"),
+        ("[8,128]", "--dtype"),
+        ("4096x4096, 4096x4096", "--dtype"),
+        ("", "no array"),
     ],
 )
 def test_what_is_not_understood(text, words):

@@ -205,6 +205,48 @@ def until() -> Program:
     return run, (ShapeDtypeStruct((256, 256), F32),)
 
 
+def overflowing() -> Program:
+    """Plain XLA: a shape of 2^62 elements; libtpu gives up with a failed check, and its process with it."""
+    most = 2**31 - 1
+    return lambda x: jnp.broadcast_to(x[:, None], (most, most)).sum(0), (ShapeDtypeStruct((most,), F32),)
+
+
+def endless_grid() -> Program:
+    """2^93 steps; libtpu runs into an illegal instruction."""
+
+    def kernel(x, out):
+        out[...] = x[...]
+
+    spec = pl.BlockSpec((8, 128), lambda i, j, k: (0, 0))
+    array = ShapeDtypeStruct((8, 128), F32)
+    grid = (2**31 - 1,) * 3
+    return pl.pallas_call(kernel, grid=grid, in_specs=[spec], out_specs=spec, out_shape=array), (array,)
+
+
+def unrolled(times: int = 6000) -> Program:
+    """A body so long that the compiler needs minutes for it."""
+
+    def kernel(x, out):
+        value = x[...]
+        for index in range(times):
+            value = jnp.exp(value) * x[...] + index
+        out[...] = value
+
+    array = ShapeDtypeStruct((64, 128), F32)
+    return pl.pallas_call(kernel, out_shape=array), (array,)
+
+
+def spread() -> Program:
+    """One block of 16 MiB through three transcendental functions: the compiler unrolls it and eats memory."""
+
+    def kernel(x, out):
+        out[...] = jnp.exp(jnp.sin(x[...]) * jnp.tanh(x[...]))
+
+    array = ShapeDtypeStruct((2048, 2048), F32)
+    wide = pltpu.CompilerParams(vmem_limit_bytes=120 * 2**20)
+    return pl.pallas_call(kernel, out_shape=array, compiler_params=wide), (array,)
+
+
 PROGRAMS = {
     program.__name__: program
     for program in (
@@ -221,17 +263,26 @@ PROGRAMS = {
         unsupported,
         scan,
         until,
+        overflowing,
+        endless_grid,
+        unrolled,
+        spread,
     )
 }
+
+
+def serialised(name: str, **settings: int) -> bytes:
+    """The program of that name, exported for a TPU."""
+    function, arguments = PROGRAMS[name](**settings)
+    check = export.DisabledSafetyCheck.custom_call("tpu_custom_call")
+    exported = export.export(jax.jit(function), platforms=["tpu"], disabled_checks=[check])(*arguments)
+    return bytes(exported.serialize())
 
 
 def main() -> None:
     name, out, *settings = sys.argv[1:]
     keywords = {key: int(value) for key, value in (setting.split("=") for setting in settings)}
-    function, arguments = PROGRAMS[name](**keywords)
-    check = export.DisabledSafetyCheck.custom_call("tpu_custom_call")
-    exported = export.export(jax.jit(function), platforms=["tpu"], disabled_checks=[check])(*arguments)
-    Path(out).write_bytes(exported.serialize())
+    Path(out).write_bytes(serialised(name, **keywords))
 
 
 if __name__ == "__main__":

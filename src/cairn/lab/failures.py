@@ -35,7 +35,8 @@ class Failure:
 _HINTS = {
     "vmem_oom": "The blocks, their double buffers and the scratch do not fit in VMEM: use smaller blocks, keep "
     "fewer live at once, or raise vmem_limit_bytes up to what the chip has.",
-    "smem_oom": "Too much scalar memory (1 MiB in all): prefetch fewer scalars, or keep the table in VMEM.",
+    "smem_oom": "Too much scalar memory (1 MiB in all) or too many semaphores: prefetch fewer scalars, keep the "
+    "table in VMEM, use a semaphore again once it was awaited.",
     "hbm_oom": "The whole program does not fit in HBM: recompute, split, or use a smaller intermediate.",
     "block_shape": "The last two dimensions of a block must be divisible by (8, 128), more for narrow types, or "
     "equal those of the array, and a block has as many dimensions as its array.",
@@ -64,6 +65,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     for kind, pattern in (
         ("hbm_oom", r"E1000\b|CompileTimeHbmOom|ran out of memory (on|in memory space) hbm|space=hbm"),
         ("smem_oom", r"(ran out of memory|would exceed memory|exhausted).{0,600}\bsmem\b|\bsmem\b.{0,200}exceed"),
+        ("smem_oom", r"would exceed memory.{0,600}space=sflag"),
         ("vmem_oom", r"E1001\b|ScopedVmemOom|(ran out of memory|would exceed memory).{0,600}\bvmem\b"),
         ("vmem_oom", r"RESOURCE_EXHAUSTED.{0,2000}(input window|output window|scratch operand|scoped)"),
         (
@@ -112,7 +114,12 @@ _ALLOCATION = re.compile(
     r"space=(?P<space>\w+).{0,200}?tag = '(?P<tag>[^'\n]*)",
     re.DOTALL,
 )
-_FATAL = re.compile(r"^F\d{4} |Check failed|Fatal Python error|LLVM ERROR|terminate called|Killed|SIG[A-Z]{3,}")
+_FATAL = re.compile(r"Check failed|Fatal Python error|LLVM ERROR|terminate called|Killed|SIG[A-Z]{3,}")
+_FATAL_LOG = re.compile(
+    r"\bF\d{4} [\d:.]+ +\d+ (\S+:\d+\] .+)"
+)  # the log's own form: severity, date, time, thread
+_SIGNAL = re.compile(r"\*\*\* (SIG[A-Z]{3,})")
+_INSIDE = re.compile(r"^PC: .*[ )](\w+(?:::[\w~<>]+)+\(\))$", re.MULTILINE)
 _LOCATION = re.compile(r"""(?P<file>[^\s"'()<>:,]{1,256}\.py)["']?(?::|,\s*line\s+)(?P<line>\d+)""")
 # where the traced function begins, which is not the line to blame
 _TRACED = re.compile(r"while tracing the function [^\n]{1,400}? at \S+")
@@ -141,7 +148,13 @@ def classify(error_type: str, message: str, traceback: str = "") -> Failure:
 
 
 def last_words(log: str) -> str:
-    """The part of a dead process's log that says why: its first fatal line and what follows, bounded."""
+    """The part of a dead process's log that says why, bounded: what it gave up with, or the signal and where."""
+    given_up, signal = _FATAL_LOG.search(log), _SIGNAL.search(log)
+    if given_up:
+        return f"{given_up[1]}\n{log[given_up.end() :]}"[:_MAX_DETAIL_CHARS]
+    if signal:
+        inside = _INSIDE.search(log, signal.end())
+        return f"{signal[1]}{f' in {inside[1]}' if inside else ''}\n{log[signal.start() :]}"[:_MAX_DETAIL_CHARS]
     lines = log.splitlines()
     telling = [index for index, line in enumerate(lines) if _FATAL.search(line)]
     chosen = lines[telling[0] :] if telling else lines[-20:]

@@ -1,11 +1,12 @@
 """Arguments of a function as text: `bf16[4096,4096], bf16[4096,4096]`, and what else people write.
 
 Arrays: `bf16[8,128]` and `bfloat16[8,128]` as jax prints them, `8x128xbf16`, `8x128:bf16`, `(8,128):bf16`,
-`(8,128)` with a default type, `ShapeDtypeStruct(shape=(8, 128), dtype=bfloat16)`. With values, an array is a constant
-of the program: `i32[4]=[3,1,0,4]`, `i32[8]=512` (all alike), `i32[8]=arange`, `i32[8]=@counts.json`. Other
-arguments: `None`, numbers, `true`, `false`, quoted text. `q=bf16[8,128]` passes by name; brackets inside make a tuple
-or a list. Separators are commas, semicolons and spaces. Or JSON: a list of the above as strings, of `[dims, dtype]`
-pairs, of `{"shape", "dtype", "values"}` objects, of lists of those; an object passes by name. Or `@FILE`.
+`((8,128), bf16)`, `(8,128)` with a default type, `ShapeDtypeStruct(shape=(8, 128), dtype=bfloat16)`. `f32[8]*3` is
+three of them. With values, an array is a constant of the program: `i32[4]=[3,1,0,4]`, `i32[8]=512` (all alike),
+`i32[8]=arange`, `i32[8]=@counts.json`. Other arguments: `None`, numbers, `true`, `false`, quoted text.
+`q=bf16[8,128]` and `q: bf16[8,128]` pass by name, `dtype=bf16` a type; brackets inside make a tuple or a list.
+Separators are commas, semicolons and spaces. Or JSON: a list of the above as strings, of `[dims, dtype]` pairs, of
+`{"shape", "dtype", "values"}` objects, of lists of those; an object passes by name. Or `@FILE`.
 """
 
 import ast
@@ -15,38 +16,32 @@ from pathlib import Path
 from typing import Any
 
 from cairn.errors import BadInput, Missing, UsageError
-from cairn.settings import did_you_mean
+from cairn.lab.element_types import TYPES, dtype_of
 
 Node = dict[str, Any]
 Call = dict[str, Any]
 
-_SHORT = {
-    **{f"f{bits}": f"float{bits}" for bits in (16, 32, 64)},
-    **{f"{sign}{bits}": f"int{bits}" for bits in (2, 4, 8, 16, 32, 64) for sign in "si"},
-    **{f"u{bits}": f"uint{bits}" for bits in (2, 4, 8, 16, 32, 64)},
-    **{"bf16": "bfloat16", "pred": "bool", "i1": "bool", "bool_": "bool"},
-    **{"f8e4m3fn": "float8_e4m3fn", "f8e5m2": "float8_e5m2", "f8e4m3b11fnuz": "float8_e4m3b11fnuz"},
-    **{"f8_e4m3fn": "float8_e4m3fn", "f8_e5m2": "float8_e5m2", "fp8": "float8_e4m3fn", "half": "float16"},
-    **{"f4e2m1fn": "float4_e2m1fn", "float": "float32", "int": "int32", "fp16": "float16", "fp32": "float32"},
-    **{"c64": "complex64", "e4m3": "float8_e4m3fn", "e5m2": "float8_e5m2", "e4m3fn": "float8_e4m3fn"},
-}
-TYPES = {**_SHORT, **{name: name for name in _SHORT.values()}}
-_WORD = r"[A-Za-z][A-Za-z0-9_]*"
+_WORD = r"[A-Za-z_][A-Za-z0-9_]*"
+_FROM = r"(?:(?:jnp|np|jax\.numpy|numpy|ml_dtypes)\.)?"
 _DIMS = r"[\d,\s_]*"
 _STRUCT = re.compile(
-    rf"(?:jax\.)?(?:ShapeDtypeStruct|ShapedArray)\(\s*(?:shape\s*=\s*)?[(\[](?P<dims>{_DIMS})[)\]]\s*,\s*(?:dtype\s*=\s*)?"
+    rf"(?:jax\.|jnp\.|np\.|jax\.numpy\.)?(?:ShapeDtypeStruct|ShapedArray|zeros|ones|empty)\(\s*(?:shape\s*=\s*)?[(\[](?P<dims>{_DIMS})[)\]]\s*,\s*(?:dtype\s*=\s*)?"
     rf"""(?:["']|\w+\.|dtype\(["']?)?(?P<dtype>{_WORD})["']?\)?(?:,[^()]*)?\)"""
 )
 _FORMS = (
-    re.compile(rf"(?P<dtype>{_WORD})\s*\[(?P<dims>{_DIMS})\](?:\{{[^}}]*\}})?"),
-    re.compile(rf"[(\[](?P<dims>{_DIMS})[)\]]\s*[:@]?\s*(?P<dtype>(?!x\d){_WORD})"),
-    re.compile(rf"(?P<dtype>{_WORD}):(?P<dims>\d+(?:x\d+)*)"),
-    re.compile(rf"(?P<dims>\d+(?:x\d+)*)(?:x|:)(?P<dtype>{_WORD})"),
-    re.compile(rf"(?P<dtype>{_WORD})\((?P<dims>{_DIMS})\)"),
+    re.compile(rf"{_FROM}(?P<dtype>{_WORD}):?\s*\[(?P<dims>{_DIMS})\](?:\{{[^}}]*\}})?"),
+    re.compile(rf"[(\[](?P<dims>{_DIMS})[)\]]\s*[:@]?\s*{_FROM}(?P<dtype>(?!x\d){_WORD}\b)(?![\[(])"),
+    re.compile(rf"(?P<dtype>{_WORD})[:@\s]\s*(?P<dims>\d+(?:x\d+)*)"),
+    re.compile(rf"(?P<dims>\d+(?:x\d+)*)(?:x|:|@)?{_FROM}(?P<dtype>{_WORD})"),
+    re.compile(rf"{_FROM}(?P<dtype>{_WORD}):?\s*\((?P<dims>{_DIMS})\)"),
+    re.compile(rf"tensor<(?:(?P<dims>\d+(?:x\d+)*)x)?(?P<dtype>{_WORD})>"),
 )
+_TYPE = re.compile(rf"{_FROM}(?P<dtype>{_WORD})\b")
+_TIMES = re.compile(r"\s*\*\s*(?P<count>\d{1,3})\b")
 _BARE = re.compile(rf"[(\[](?P<dims>\d{_DIMS})[)\]]|(?P<crossed>\d+(?:x\d+)+)")
-_NAME = re.compile(rf"(?P<name>{_WORD})\s*=\s*")
+_NAME = re.compile(rf"(?P<name>{_WORD})\s*(?P<sign>[=:])(?!=)\s*")
 _SCALAR = re.compile(r"""[-+]?\d[\w.+-]*|"[^"]*"|'[^']*'|None|null|true|false|True|False""")
+_LISTS = str.maketrans("{}()", "[][]")
 _LITERALS = {"null": None, "true": True, "false": False}
 _SEPARATORS = " \t\r\n,;"
 
@@ -75,6 +70,11 @@ def parse_call(texts: tuple[str, ...], dtype: str | None = None) -> Call:
         )
         call["positional"] += part["positional"]
         call["keyword"] |= part["keyword"]
+    if not any(map(_has_array, [*call["positional"], *call["keyword"].values()])):
+        raise UsageError(
+            f"no array in `{' '.join(texts)[:80]}`",
+            hint="an array has a type: bf16[4096,4096]; or add --dtype bf16 for arrays that name none",
+        )
     return call
 
 
@@ -95,17 +95,10 @@ def _ungrouped(call: Call) -> Call:
     return {"positional": list(nodes[0]["items"]), "keyword": {}} if is_group else call
 
 
-def dtype_of(word: str, text: str) -> str:
-    """The full name of a type.
-
-    Raises:
-        UsageError: it is none.
-    """
-    name = TYPES.get(word) or TYPES.get(word.lower())
-    if name is None:
-        hint = did_you_mean(word, sorted(TYPES)) or "for example: bf16[8,128], float32[8,128], i32[4]=[1,2,3,4]"
-        raise UsageError(f"`{word}` is not a type of array elements, in `{text[:80]}`", hint=hint)
-    return name
+def _has_array(node: Node) -> bool:
+    inner = node.get("items", ())
+    inner = inner.values() if isinstance(inner, dict) else inner
+    return node["kind"] in ("array", "constant") or any(map(_has_array, inner))
 
 
 class _Reader:
@@ -122,13 +115,26 @@ class _Reader:
         self._skip()
         while self._at < len(self._text):
             named = _NAME.match(self._text, self._at)
-            if named and not self._text.startswith("=", named.end()):
+            if named and not (named["sign"] == ":" and named["name"] in TYPES):
                 self._at = named.end()
-                keyword[named["name"]] = self._argument()
+                keyword[named["name"]] = _plain(self._argument())
             else:
-                positional.append(self._argument())
+                positional += self._several()
             self._skip()
+        positional = _typed(positional)
+        if any(node["kind"] == "type" for node in positional):
+            self._at = len(self._text)
+            raise self._error("a type has no shape; f32[] is one number")
         return {"positional": positional, "keyword": keyword}
+
+    def _several(self) -> list[Node]:
+        """One argument, or as many as a `*3` behind it says."""
+        node = self._argument()
+        times = _TIMES.match(self._text, self._at)
+        if not times:
+            return [node]
+        self._at = times.end()
+        return [node] * int(times["count"])
 
     def _argument(self) -> Node:
         node = self._array()
@@ -140,6 +146,12 @@ class _Reader:
         if scalar:
             self._at = scalar.end()
             return {"kind": "value", "value": _scalar(scalar[0], self._text)}
+        word = _TYPE.match(self._text, self._at)
+        if word and word["dtype"] in TYPES:
+            self._at = word.end()
+            if self._text.startswith(("[", "(", "<"), self._at):
+                raise self._error(f"the shape behind {word[0]} is not understood")
+            return {"kind": "type", "value": TYPES[word["dtype"]]}
         raise self._error("not understood")
 
     def _array(self) -> Node | None:
@@ -147,11 +159,12 @@ class _Reader:
             match = form.match(self._text, self._at)
             if match and (match["dtype"] in TYPES or form in (_STRUCT, _FORMS[0])):
                 self._at = match.end()
-                return _array_node(_dims(match["dims"]), dtype_of(match["dtype"], self._text))
-        bare = _BARE.match(self._text, self._at) if self._default else None
-        if bare:
+                return _array_node(_dims(match["dims"] or ""), dtype_of(match["dtype"], self._text))
+        bare = _BARE.match(self._text, self._at)
+        if bare and (self._default or bare["crossed"]):
             self._at = bare.end()
-            return _array_node(_dims(bare["dims"] or bare["crossed"]), str(self._default))
+            sizes = _dims(bare["dims"] or bare["crossed"])
+            return _array_node(sizes, self._default) if self._default else _group_node(sizes)
         return None
 
     def _with_values(self, node: Node) -> Node:
@@ -160,16 +173,16 @@ class _Reader:
         self._at += 1
         rest = self._text[self._at :]
         file = re.match(r"@[^\s,;()]+", rest)
-        word = re.match(r"arange", rest)
-        listed = re.match(r"[\[{]", rest)
+        word = re.match(r"arange|zeros|ones", rest)
+        listed = re.match(r"[\[{(]", rest)
         number = re.match(r"[-+]?\d[\d.eE+-]*|true|false", rest)
         if file:
             values, length = _values_file(_file(file[0][1:])), file.end()
         elif word:
-            values, length = "arange", word.end()
+            values, length = {"zeros": 0, "ones": 1}.get(word[0], word[0]), word.end()
         elif listed:
             length = _closing(rest, self._text)
-            values = _literal(rest[:length].replace("{", "[").replace("}", "]"), self._text)
+            values = _literal(rest[:length].translate(_LISTS), self._text)
         elif number:
             values, length = _scalar(number[0], self._text), number.end()
         else:
@@ -185,10 +198,13 @@ class _Reader:
         while not self._text.startswith(")" if opening == "(" else "]", self._at):
             if self._at >= len(self._text):
                 raise self._error(f"`{opening}` is not closed")
-            items.append(self._argument())
+            items += self._several()
             self._skip()
         self._at += 1
-        return {"kind": "tuple" if opening == "(" else "list", "items": items}
+        pair = _typed(items, quoted=True)
+        if len(pair) == 1 and len(items) > 1:
+            return pair[0]
+        return {"kind": "tuple" if opening == "(" else "list", "items": [_plain(item) for item in _typed(items)]}
 
     def _skip(self) -> None:
         while self._at < len(self._text) and self._text[self._at] in _SEPARATORS:
@@ -199,6 +215,49 @@ class _Reader:
         return UsageError(
             f"shapes: {what} at `{rest}`", hint="for example: --shapes 'bf16[4096,4096], bf16[4096,4096]'"
         )
+
+
+def _typed(nodes: list[Node], *, quoted: bool = False) -> list[Node]:
+    """Sizes with a type behind them made one array: `(8,128), f32`; with `quoted` `8, 128, 'f32'` as well."""
+    found: list[Node] = []
+    for node in nodes:
+        is_type = node["kind"] == "type" or (quoted and node["kind"] == "value" and node["value"] in _NAMES)
+        sizes = _sizes(found[-1]) if is_type and found else None
+        if is_type and quoted and sizes is None:
+            sizes = _sizes({"kind": "tuple", "items": found})
+            found = found[-1:] if sizes is not None else found
+        if sizes is None:
+            found.append(node)
+        else:
+            found[-1] = _array_node(sizes, TYPES[node["value"]])
+    return found
+
+
+class _Names:
+    """Whether something is the name of a type, whatever it is."""
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str) and value in TYPES
+
+
+_NAMES = _Names()
+
+
+def _sizes(node: Node) -> list[int] | None:
+    """The whole numbers of a group, None when it is something else."""
+    items = node.get("items") if node["kind"] in ("tuple", "list") else None
+    if not items or not all(item["kind"] == "value" and type(item["value"]) is int for item in items):
+        return None
+    return [item["value"] for item in items]
+
+
+def _plain(node: Node) -> Node:
+    """A type that is passed on is the text of its name."""
+    return {**node, "kind": "value"} if node["kind"] == "type" else node
+
+
+def _group_node(sizes: list[int]) -> Node:
+    return {"kind": "tuple", "items": [{"kind": "value", "value": size} for size in sizes]}
 
 
 def _array_node(shape: list[int], dtype: str) -> Node:
@@ -246,7 +305,7 @@ def _closing(rest: str, text: str) -> int:
     """Length of the bracketed list at the start."""
     depth = 0
     for index, character in enumerate(rest):
-        depth += (character in "[{") - (character in "]}")
+        depth += (character in "[{(") - (character in "]})")
         if depth == 0:
             return index + 1
     raise UsageError(f"a list of values is not closed, in `{text[:80]}`", hint="for example: i32[4]=[3,1,0,4]")
@@ -271,7 +330,7 @@ def _json(text: str) -> Any:
     try:
         data = json.loads(text)
     except ValueError:
-        return None
+        data = _literal(text.strip(), text) if text.lstrip().startswith(("{'", "[{'")) else None
     plain_dims = isinstance(data, list) and data and all(isinstance(item, int | float) for item in data)
     return None if plain_dims else data
 

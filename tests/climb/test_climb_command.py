@@ -1,12 +1,13 @@
 """`cairn climb` as a user runs it: a real repository, the real judge and compiler, real kills, the real Codex."""
 
+import contextlib
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from workspace import Workspace
 VARIANT = "kernels/axpy/variants/pallas_axpy.py"
 BRANCH = "cairn/axpy-tpu-v5p"
 
-pytestmark = [pytest.mark.tpu_compiler, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.tpu_compiler, pytest.mark.timeout(600)]
 
 
 def command(workspace: Workspace, *arguments: str) -> list[str]:
@@ -39,11 +40,28 @@ def climb(workspace: Workspace, *arguments: str, env: dict[str, str] | None = No
         env=env,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
+
+
+@contextlib.contextmanager
+def launched(workspace: Workspace, *arguments: str, stderr: int) -> Iterator[subprocess.Popen[str]]:
+    """A climb that runs beside the test; killed with SIGKILL if it still runs at the end of the block."""
+    with subprocess.Popen(
+        command(workspace, *arguments),
+        cwd=workspace.root,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def block_of(workspace: Workspace, commit: str) -> int:
@@ -90,16 +108,8 @@ def test_kill_9_at_random_moments(workspace: Workspace) -> None:
     moments = random.Random(seed)
     folder = workspace.root / ".cairn" / "runs" / "axpy-tpu-v5p"
     for _ in range(4):
-        process = subprocess.Popen(
-            command(workspace, "--attempts", "3"),
-            cwd=workspace.root,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        time.sleep(moments.uniform(1.0, 9.0))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        with launched(workspace, "--attempts", "3", stderr=subprocess.DEVNULL):
+            time.sleep(moments.uniform(1.0, 9.0))  # leaving the block kills it
     data = climb(workspace, "--attempts", "3")
     state = fold(Ledger(folder / "ledger.jsonl").events)
     assert len(state.decided) == 3, f"seed {seed}"
@@ -156,7 +166,9 @@ def test_three_attempts_of_the_real_codex(workspace: Workspace, tmp_path: Path) 
     assert all(entry and entry["input_tokens"] > 0 for entry in usage)
     receipts = ReceiptBook(folder / "receipts.jsonl")
     assert not receipts.broken_links()
-    assert [receipt["attempt"] for receipt in receipts.all()] == ["start", "a0001", "a0002", "a0003"]
+    purposes = [(receipt["attempt"], receipt["purpose"]) for receipt in receipts.all()]
+    assert [attempt for attempt, _ in purposes[:-1]] == ["start", "a0001", "a0002", "a0003"]
+    assert purposes[-1][1] == "confirmation"
 
 
 def test_a_second_launch_is_told_to_wait(workspace: Workspace) -> None:
@@ -173,19 +185,13 @@ def test_a_second_launch_is_told_to_wait(workspace: Workspace) -> None:
 
 
 def test_sigterm_cleans_up(workspace: Workspace) -> None:
-    process = subprocess.Popen(
-        command(workspace, "--attempts", "3"),
-        cwd=workspace.root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "editing" in line:
-            break
-    process.terminate()
-    _, rest = process.communicate(timeout=60)
-    assert process.returncode == 130, rest
+    with launched(workspace, "--attempts", "3", stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "editing" in line:
+                break
+        process.terminate()
+        _, rest = process.communicate(timeout=150)
+        assert process.returncode == 130, rest
     assert "Traceback" not in rest
     assert_tidy(workspace)

@@ -70,7 +70,7 @@ class Project:
     outside: Path
     path: str
 
-    def run(self, command: str, timeout: float = 110) -> subprocess.CompletedProcess[str]:
+    def run(self, command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a shell command line in the project, as a user would."""
         environment = {**os.environ, "PATH": self.path, "USER": "me"}
         return subprocess.run(

@@ -41,15 +41,25 @@ def _stash(desk: Desk, say: Callable[[str], None]) -> None:
     message = (
         f"cairn climb {desk.spec.name} {time.time_ns()}"  # a kill right after it leaves an entry people can read
     )
-    inside = desk.spec.folder.resolve().is_relative_to(desk.git.top.resolve())
-    own = [f":(exclude,top){desk.git.relative(desk.spec.folder)}"] if inside else []  # the run stays where it is
-    desk.git.run_in_tree("stash", "push", "--quiet", "--include-untracked", "-m", message, "--", ":/", *own)
+    desk.git.run_in_tree("stash", "push", "--quiet", "--include-untracked", "-m", message, "--", ":/", *_own(desk))
     stash = desk.git.commit_of("refs/stash")
     if stash is None or stash == before:
         return
     desk.git.set_ref(f"refs/cairn/{desk.spec.name}/stash", stash)  # kept whatever happens to the list
     desk.write("climb.stashed", stash=stash, restored=False)
     say(f"your changes are put away as {stash[:12]}; they come back when the climb ends")
+
+
+def _own(desk: Desk) -> list[str]:
+    """A pathspec that leaves the run's own folder where it is; git refuses to exclude what it ignores anyway."""
+    if not desk.spec.folder.resolve().is_relative_to(desk.git.top.resolve()):
+        return []
+    folder = desk.git.relative(desk.spec.folder)
+    try:
+        desk.git.run_in_tree("check-ignore", "--quiet", f"{folder}/ledger.jsonl")
+    except Missing:
+        return [f":(exclude,top){folder}"]
+    return []
 
 
 def bring_back(desk: Desk, say: Callable[[str], None]) -> None:

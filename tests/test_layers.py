@@ -48,6 +48,7 @@ HEAVY = {
     "github": {"github.py"},
     "ray": {"execution/leases_ray.py"},
     "huggingface_hub": {"profile/hub.py"},
+    "google": {"profile/xplane.py"},
     "wandb": set[str](),
     "matplotlib": {"report/canvas.py"},
     "jinja2": {"report/page.py"},

@@ -20,6 +20,7 @@ COMMANDS = {
     "lab": "Compile, predict, explain and sweep kernels for TPUs that are not here.",
     "learnings": "Read and extend AGENT.md, the numbered learnings.",
     "problem": "Make a problem from your own function; say whether it is fit to climb.",
+    "profile": "Record, read and compare profiles of jax.profiler; figures for one step.",
     "report": "Show a run as one page, a picture or a mail; compare runs; a gallery.",
     "round": "Digest a batch round, keep its lineages, record what it taught.",
     "watch": "Watch a climb while it runs.",

@@ -115,7 +115,7 @@ class DeviceExecutor:
         return self._worker
 
     def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
-        refused = self._refused(program)
+        refused = self.vet(program)
         if refused is not None:
             return refused
         header = {"op": "run", "inputs": inputs}
@@ -125,7 +125,7 @@ class DeviceExecutor:
             return ruling_of_failure(failure, "runtime_error")
         return [Wire(s["dtype"], tuple(s["shape"]), b) for s, b in zip(reply["outputs"], outputs, strict=True)]
 
-    def _refused(self, program: bytes) -> Ruling | None:
+    def vet(self, program: bytes) -> Ruling | None:
         """Why a program must not be run here, if it must not."""
         digest = hashlib.sha256(program).hexdigest()
         if digest not in self._vetted:

@@ -18,9 +18,10 @@ from cairn.errors import BadInput, Missing, UsageError
 KINDS = (
     ("conditional", r"conditional|\bcond\b"),
     ("while", r"\bwhile"),
-    ("communication", r"all-?(?:gather|reduce|to-?all)|reduce-?scatter|collective|\bsend\b|\brecv\b|permute"),
+    ("infeed", r"infeed|outfeed|host-?transfer|memcpy(?:h2d|d2h)"),
+    ("communication", r"nccl|all-?(?:gather|reduce|to-?all)|reduce-?scatter|collective|\bsend\b|\brecv\b|permute"),
     ("kernel", r"custom-?call|closed_call|pallas|mosaic"),
-    ("copy", r"\bcopy|transpose|reshape|bitcast|\bpad\b|concatenate"),
+    ("copy", r"\bcopy|data.?formatting|transpose|reshape|bitcast|\bpad\b|concatenate"),
     ("matmul", r"\bdot|convolution|gemm|matmul|einsum"),
     ("fusion", r"fusion"),
 )
@@ -83,7 +84,11 @@ def read_summary(path: Path, step_ms: float | None = None) -> Summary:
         Missing: no such file.
         BadInput: not JSON, or it does not say how many steps it covers or how long one takes.
     """
-    data = read_object(path)
+    return summary_of(read_object(path), path, step_ms)
+
+
+def summary_of(data: Mapping[str, Any], path: Path, step_ms: float | None = None) -> Summary:
+    """The same from an object that was read already; `path` is for messages."""
     times = data.get("step_time")
     table: Mapping[str, Any] = times if isinstance(times, dict) else {}
     steady: Any = table.get("steady_state_steps") or table.get("all_steps") or table
@@ -132,8 +137,12 @@ def _operation(row: object, at: int, steps: int, path: Path) -> Operation:
     duration_ms = _number(row[unit], path, f"{where}.{unit}") * _MS[unit]
     count = _number(row.get("count", 0), path, f"{where}.count")
     text = f"{row['name']} {row.get('category') or ''}"
-    kind = next((kind for kind, pattern in KINDS if re.search(pattern, text, re.I)), "other")
-    return Operation(row["name"], kind, duration_ms / steps, count / steps)
+    return Operation(row["name"], kind_of(text), duration_ms / steps, count / steps)
+
+
+def kind_of(text: str) -> str:
+    """The kind of an operation, from its name and category."""
+    return next((kind for kind, pattern in KINDS if re.search(pattern, text, re.I)), "other")
 
 
 def _number(value: object, path: Path, key: str) -> float:

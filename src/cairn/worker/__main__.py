@@ -2,7 +2,8 @@
 
 It runs in the kernel's own interpreter (standard library, numpy, jax) and never imports cairn. One role per
 process: `candidate` holds an untrusted variant, `replay` its lowered program and `user` a function of the user's, all
-locked in first (`confine`); `oracle` holds the frozen reference; `compiler` and `timer` see only serialised programs.
+locked in first (`confine`); `oracle` holds the frozen reference; `compiler`, `timer` and `recorder` see only
+serialised programs.
 Requests come and replies go over the two descriptors; stdout and stderr are a log that nobody believes.
 
 The one broad `except` of the project is here: whatever a request raises becomes an error reply.
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO
 
 import wire  # type: ignore[import-not-found]  # this folder is sys.path[0]
 
-_ROLES = {"candidate", "oracle", "compiler", "replay", "timer", "user"}
+_ROLES = {"candidate", "oracle", "compiler", "recorder", "replay", "timer", "user"}
 _MAX_REQUEST_BYTES = 8 * 1024**3
 
 

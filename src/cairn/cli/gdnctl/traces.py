@@ -16,7 +16,6 @@ from cairn.errors import BadInput, Missing, TryAgain, UsageError
 from cairn.journal import write_atomic
 
 _FILE = click.Path(path_type=Path)
-_COMPARE_HINT = "[profile] compare = 'program {before} {after} {top_k}' in scripts/gdn/gdnctl.toml"
 
 
 @click.command("hf-download-trace")
@@ -76,7 +75,7 @@ def _compare_options(command: Any) -> Any:
 @click.option("--before-xplane", type=_FILE, required=True, help="XPlane file.")
 @click.option("--after-xplane", type=_FILE, required=True, help="XPlane file.")
 def xprof_compare(before_xplane: Path, after_xplane: Path, **options: Any) -> None:
-    """Compare two XPlane files on the device's host, with the project's comparison command.
+    """Compare two XPlane files: here, or on the device's host where the project names a command for it.
 
     \b
     Example:
@@ -102,7 +101,6 @@ def xprof_compare_runs(before_run_target: str, after_run_target: str, **options:
     Example:
       gdnctl xprof-compare-runs --tpu-name me-gdn --before-run-target gdn-a --after-run-target gdn-b
     """
-    _comparison_of(load_config(find_root(Path.cwd())))
     wandb = require("wandb", "pip install wandb, then: wandb login")
     found = []
     for side, target in (("before", before_run_target), ("after", after_run_target)):
@@ -120,15 +118,8 @@ def xprof_compare_runs(before_run_target: str, after_run_target: str, **options:
     _compare(found[0], found[1], options)
 
 
-def _comparison_of(config: Config) -> str:
-    if not config.profile.compare:
-        raise Missing("this project names no comparison of XPlane files", hint=_COMPARE_HINT)
-    return config.profile.compare
-
-
 def _compare(before: Path, after: Path, options: dict[str, Any]) -> None:
     config = load_config(find_root(Path.cwd()))
-    template = _comparison_of(config)
     for path in (before, after):
         if not path.is_file():
             raise Missing(f"{path} does not exist", hint="name an XPlane file")
@@ -136,21 +127,41 @@ def _compare(before: Path, after: Path, options: dict[str, Any]) -> None:
         raise UsageError("both sides are the same trace", hint="name two different files")
     if options["normalize_positive_deltas_ms"] is not None:
         say("note: --normalize-positive-deltas-ms has no effect here: nothing is scaled to what it should explain")
-    place, _, warning = held_device(options["tpu_name"], options["cluster"])
-    if warning:
-        say(f"warning: {warning}")
-    values = {"name": options["tpu_name"], "place": place, "cluster": place}
-    with _staged(config, values, (before, after), options) as (old, new):
-        command = words_of(template, {**values, "before": old, "after": new, "top_k": str(options["top_k"])})
-        said = read_output([*_remote(config, values, sync=options["sync_repo"]), *command])
-    try:
-        result = json.loads(said)
-    except ValueError as error:
-        raise BadInput(f"the comparison printed no JSON: {said.strip()[:200]}") from error
+    if config.profile.compare:
+        result = _compared_there(config, config.profile.compare, (before, after), options)
+    else:
+        result = _compared_here(before, after, options["top_k"])
     text = json.dumps(result, indent=2)
     if options["output"]:
         write_atomic(options["output"], text + "\n")
     click.echo(text)
+
+
+def _compared_here(before: Path, after: Path, top: int) -> dict[str, Any]:
+    """The comparison by `cairn profile compare`, with the rows that `summary-attribution` reads."""
+    from cairn.cli.profiling import compared_traces
+
+    options = {"steps": None, "steps_before": None, "module": None, "top": top}
+    result = compared_traces(before, after, options)
+    for fault in result["faults"]:
+        say(f"NOT COMPARABLE: {fault}")
+    deltas = [{"name": row["name"], "delta_ms": row["delta_us"] / 1e3} for row in result["top"]]
+    return {**result, "deltas": deltas}
+
+
+def _compared_there(config: Config, template: str, files: tuple[Path, Path], options: dict[str, Any]) -> Any:
+    """What the project's own command prints on the device's host, with copies of both files."""
+    place, _, warning = held_device(options["tpu_name"], options["cluster"])
+    if warning:
+        say(f"warning: {warning}")
+    values = {"name": options["tpu_name"], "place": place, "cluster": place}
+    with _staged(config, values, files, options) as (old, new):
+        command = words_of(template, {**values, "before": old, "after": new, "top_k": str(options["top_k"])})
+        said = read_output([*_remote(config, values, sync=options["sync_repo"]), *command])
+    try:
+        return json.loads(said)
+    except ValueError as error:
+        raise BadInput(f"the comparison printed no JSON: {said.strip()[:200]}") from error
 
 
 @contextlib.contextmanager

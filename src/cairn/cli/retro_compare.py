@@ -94,7 +94,11 @@ def compare(
     with open_project(root, registry_path) as project:
         found = comparison(project, project.documents(sources, since), directions(options["told"]))
         data = _data(project, found, options["limit"])
-    emit(data, as_json, lambda: _text(found, options["limit"]))
+    emit(data, as_json, lambda: "\n".join([_text(found, options["limit"]), *map(_clash, data["contradictions"])]))
+
+
+def _clash(clash: dict[str, Any]) -> str:
+    return f"against: {clash['old']} <- {clash['new']}: {clash['message']}"
 
 
 def _data(project: Project, found: Comparison, limit: int) -> dict[str, Any]:
@@ -146,6 +150,7 @@ def _board(board: Board, limit: int) -> dict[str, Any]:
         rows.append({key: value for key, value in row.items() if value is not None})
     return {
         "metric": board.metric,
+        "source": board.source or None,
         "better": board.direction,
         "baseline": board.baseline.name if board.baseline else None,
         "spread": short(board.spread),
@@ -218,6 +223,7 @@ def _text(found: Comparison, limit: int) -> str:
     for board in found.boards[:limit]:
         lines.append(
             f"{board.metric} ({board.direction or 'no direction known'} is better), {len(board.entries)} runs"
+            f" of {board.source or 'a file each'}"
         )
         for entry in board.entries[:limit]:
             gain = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cairn.retro.evidence import Evidence, words_of
-from cairn.retro.facts import Document, Fact
+from cairn.retro.facts import NOTE, Document, Fact
 from cairn.retro.ingest.markdown import read_markdown_report
 from cairn.retro.ingest.text import lines_of
 
@@ -122,13 +122,22 @@ def _check(claim: Fact, line: str, evidence: Evidence) -> Claim | Finding:
 def _consistent(claim: Fact, fact: Fact, words: set[str], mentioned: set[str], evidence: Evidence) -> bool:
     """Whether a fact may be what a claim means: the same kind of value, of a run that is named, in its words."""
     mine, theirs = evidence.domain.family(claim.name), evidence.domain.family(fact.name)
-    if mine and theirs and mine != theirs:
+    if (
+        mine and theirs and mine != theirs and not claim.has(NOTE)
+    ):  # a note beside a value may be about another metric
         return False
     run = fact.run.casefold()
     if mentioned and run in evidence.runs and run not in mentioned:
         return bool((words_of(run) - words_of(" ".join(mentioned))) & words)
+    if claim.name and evidence.domain.same(claim.name, fact.name):
+        return True
     about = _fact_words(fact)
     return bool(words & about) or bool(words & words_of(evidence.line(fact))) or not about
+
+
+def _may_be_one(mine: str, theirs: str) -> bool:
+    """A text may say `loss` for a `val_loss`, but not `train_loss`."""
+    return not mine or not theirs or mine.endswith(theirs) or theirs.endswith(mine)
 
 
 def _mentioned(line: str, claim: Fact, evidence: Evidence) -> set[str]:

@@ -16,19 +16,8 @@ from cairn.retro.runs import Run, Value
 from cairn.retro.vocabulary import HIGHER, Domain
 
 _SEED = re.compile(r"[\s_/#-]*(?:seed|rep|repeat|repetition|trial|s)[\s_=#-]*\d+\b|\s*\(\d+\)$", re.I)
-_IGNORED = {
-    "seed",
-    "status",
-    "description",
-    "commit",
-    "notes",
-    "verdict",
-    "reason",
-    "decision",
-    "failure",
-    "error",
-    "name",
-}
+_NAMES = "seed status description commit notes verdict reason decision failure error name label variant run config title"
+_IGNORED = frozenset(_NAMES.split())
 _MAX_PAIRED = 150
 Direction = Mapping[str, str]
 Ways = Callable[[str, str | None], str | None]
@@ -47,9 +36,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Board:
-    """A metric with its runs, best first where the direction is known, else in the order of the sources."""
+    """A metric with its runs, best first where the direction is known, else in the order of the sources.
+
+    `source`: the one file they come from; empty for runs that have a file each.
+    """
 
     metric: str
+    source: str
     dimension: str | None
     direction: str | None
     baseline: Run | None
@@ -86,21 +79,29 @@ class SameStep:
 
 
 def leaderboards(runs: Sequence[Run], domain: Domain, told: Direction | None = None) -> list[Board]:
-    """One board per metric and dimension that at least two runs have, the ones with most runs first."""
-    groups: dict[tuple[str, str | None], list[tuple[Run, Value]]] = defaultdict(list)
+    """Boards of a metric with at least two runs, the ones with most runs first.
+
+    The runs of one file are a board of their own, because another report measured something else under the same name;
+    files of a single run share one.
+    """
+    groups: dict[tuple[str, str | None, str], list[tuple[Run, Value]]] = defaultdict(list)
     for run in runs:
         for metric in run.metrics:
             value = run.value(metric)
             if value is not None:
-                groups[metric, value.dimension].append((run, value))
-    boards = [_board(metric, dimension, members, domain, told or {})
-              for (metric, dimension), members in groups.items() if len(members) > 1]  # fmt: skip
-    return sorted(boards, key=lambda board: (-len(board.entries), board.metric))
+                groups[metric, value.dimension, run.path].append((run, value))
+    for key, members in groups.items():
+        groups[key] = [each for each in members if not each[0].whole] or members
+    for metric, dimension, path in [key for key, members in groups.items() if len(members) == 1]:
+        groups.setdefault((metric, dimension, ""), []).extend(groups.pop((metric, dimension, path)))
+    boards = [_board(key, members, domain, told or {}) for key, members in groups.items() if len(members) > 1]
+    return sorted(boards, key=lambda board: (-len(board.entries), board.metric, board.source))
 
 
 def _board(
-    metric: str, dimension: str | None, members: list[tuple[Run, Value]], domain: Domain, told: Direction
+    key: tuple[str, str | None, str], members: list[tuple[Run, Value]], domain: Domain, told: Direction
 ) -> Board:
+    metric, dimension, source = key
     direction = told.get(metric) or domain.direction(metric, members[0][1].fact.unit)
     baselines = [(run, value) for run, value in members if run.baseline]
     base = baselines[0] if len(baselines) == 1 else None
@@ -118,7 +119,7 @@ def _board(
         entries.sort(
             key=lambda entry: (not entry.run.trusted, entry.value.number * (-1 if direction == HIGHER else 1))
         )
-    return Board(metric, dimension, direction, base[0] if base else None, spread, tuple(entries))
+    return Board(metric, source, dimension, direction, base[0] if base else None, spread, tuple(entries))
 
 
 def _gain(value: Value, base: Value, direction: str | None) -> float | None:
@@ -142,13 +143,18 @@ def spread_of(members: Iterable[tuple[Run, Value]]) -> float | None:
 
 def _without_seed(run: Run) -> str:
     """What makes a configuration: its name without the seed, with all parameters but the seed."""
-    rest = sorted((key, fact.raw) for key, fact in run.parameters.items() if key not in _IGNORED)
+    rest = sorted((key, fact.raw) for key, fact in run.parameters.items() if not _is_name(key))
     return f"{_SEED.sub('', run.name).strip().casefold()} {rest}"
+
+
+def _is_name(key: str) -> bool:
+    """`run name`, `config_name / label`: they tell runs apart and set nothing."""
+    return bool(set(re.split(r"[\s/]+", key)) & _IGNORED)
 
 
 def differing(first: Run, second: Run) -> tuple[tuple[str, str, str], ...]:
     """The parameters that two runs have different values of: name, first value, second value."""
-    keys = sorted((first.parameters.keys() | second.parameters.keys()) - _IGNORED)
+    keys = sorted(key for key in first.parameters.keys() | second.parameters.keys() if not _is_name(key))
     found = []
     for key in keys:
         one, other = first.parameters.get(key), second.parameters.get(key)

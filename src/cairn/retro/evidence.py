@@ -158,7 +158,9 @@ def words_of(text: str) -> set[str]:
     found |= {
         part for each in found if "-" in each or "/" in each for part in re.split(r"[-/]", each) if len(part) > 2
     }
-    return found - _IDLE
+    return {
+        each[:-1] if len(each) > 3 and each[-1] == "s" else each for each in found - _IDLE
+    }  # `ranks` is `rank`
 
 
 def _last_place(claim: Fact) -> float:

@@ -33,7 +33,7 @@ def questions(documents: Iterable[Document]) -> list[Question]:
     answers: list[Note] = []
     for document in documents:
         for note in document.notes:
-            if note.part != "question":
+            if note.part != "question" and not (note.part == "next" and note.text.rstrip().endswith("?")):
                 if _ANSWERED.search(note.text):
                     answers.append(note)
                 continue

@@ -26,7 +26,10 @@ class Value:
 
 @dataclass
 class Run:
-    """A run of one source: its parameters, its metrics, and series by step."""
+    """A run of one source: its parameters, its metrics, and series by step.
+
+    `whole`: it is named after its document, for want of a name; what is told in passing belongs to it.
+    """
 
     name: str
     path: str
@@ -35,6 +38,7 @@ class Run:
     metrics: dict[str, list[Value]] = field(default_factory=dict)
     baseline: bool = False
     trusted: bool = True
+    whole: bool = False
     order: int = 0
 
     @property
@@ -86,7 +90,8 @@ def _run(found: dict[tuple[str, str], Run], document: Document, fact: Fact) -> R
     name = fact.run or document.title or document.path
     run = found.get((document.path, name))
     if run is None:
-        run = found[document.path, name] = Run(name, document.path, fact.group, order=len(found))
+        whole = name in (document.title, document.path)
+        run = found[document.path, name] = Run(name, document.path, fact.group, whole=whole, order=len(found))
     run.baseline = (
         run.baseline or (fact.has(BASELINE) and fact.value is not None) or fold(name).split(" ")[0] in _BASE_WORDS
     )

@@ -106,6 +106,12 @@ class Domain:
             return key, METRIC
         return "", ""
 
+    def same(self, one: str, other: str) -> bool:
+        """Whether two names mean one thing: `r` and `LoRA rank`."""
+        first, second = fold(one), fold(other)
+        known = {**self.metrics, **self.parameters}
+        return first == second or known.get(first, first) == known.get(second, second)
+
     def family(self, name: str) -> str:
         """The metric that a name means by its whole, its end or its beginning; empty for other names."""
         words = fold(name).split()

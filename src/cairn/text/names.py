@@ -125,6 +125,20 @@ _CARDS = [
     "arc",
     "jetson",
 ]
+_MODELS = [
+    "llama",
+    "qwen",
+    "gemma",
+    "mistral",
+    "gpt",
+    "phi",
+    "claude",
+    "gemini",
+    "deepseek",
+    "falcon",
+    "olmo",
+    "smollm",
+]
 _NUMBERED = [
     "run",
     "table",
@@ -232,7 +246,7 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
         r"(?:[\w.@+{}*=-]*[a-z_{*][\w.@+{}*=-]*/)+[\w.@+{}*-]*",
     ),
     (("/",), r"(?<![\w/)])/(?:[\w.@+-]+/)+[\w.@+-]*"),
-    ((".",), rf"\b[\w.-]*[\w-]\.{_FILE}\b(?::\d+(?:[:-]\d+)?)?"),
+    ((".",), rf"[\w\0.-]*[\w\0-]\.{_FILE}\b(?::\d+(?:[:-]\d+)?)?"),
     (("0x",), r"\b0x[0-9a-f]+\b"),
     (("-",), r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"),
     (
@@ -244,6 +258,10 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
         tuple(each.strip(".") for each in _NUMBERED),
         rf"(?<![\w.-])(?:(?:{_WORDS})s?[ _-]?#?|(?:{_WORDS}) ?\()\d{{1,3}}(?:\.\d+)*[a-z]?(?=[\s:.,;)\]/*`|–—-]"
         rf"|$)(?!\.\d)(?!,\d){_AFTER_NAME}",
+    ),
+    (
+        tuple(_MODELS),
+        rf"\b{one_of(_MODELS)}[ -]?\d{{1,3}}(?:\.\d+)?(?:[ -]\d{{1,3}}(?:\.\d+)?[bm]\b)?(?![\w.%]|\s?[x×]\b)",
     ),
     (
         tuple(_CARDS),

@@ -62,6 +62,7 @@ _STEP = re.compile(r"_?(?:global[_ ])?(?:step|iteration|iter|epoch)", re.I)
 _SERIES = re.compile(
     r"run(?:[_ ](?:name|id))?|name|variant|experiment|config(?:_name)?|seed|model|label|tag", re.I
 )
+_LABEL = re.compile(r"\b(?:label|variant|config[_ ]?name|run[_ ]name)\b", re.I)
 _EMPHASIS = re.compile(r"(?:\*\*|__|<b>|<strong>).*\d.*(?:\*\*|__|</b>|</strong>)")
 _BASELINE = re.compile(r"\bbase-?line\b|\breference\b|\bbefore\b|\bcontrol\b", re.I)
 _WRAP = re.compile(r"^[\s*_`~]*|[\s*_`]*$")
@@ -156,7 +157,7 @@ def _step_row(header: Sequence[str], row: Sequence[Cell], place: Place, shape: s
 
 def _run_row(header: Sequence[str], row: Sequence[Cell], place: Place, shape: str, unique: bool) -> list[Fact]:
     """A row per run: columns name values; the leading text is the run, more of it where the first does not tell."""
-    run = _run_of(header, row[:1] if unique else row[:4]) or place.run
+    run = _labelled_run(header, row) or _run_of(header, row[:1] if unique else row[:4]) or place.run
     where = Place(place.path, run, place.group, place.section)
     found = []
     for at, cell in enumerate(row):
@@ -170,6 +171,15 @@ def _run_row(header: Sequence[str], row: Sequence[Cell], place: Place, shape: st
         else:
             found += _cell_facts(cell, where, title, title, shape)
     return found
+
+
+def _labelled_run(header: Sequence[str], row: Sequence[Cell]) -> str:
+    """Behind an id, the column that says what the run is called: `run_id | label | ...`."""
+    if not header or not _IDENTITY.fullmatch(header[0]):
+        return ""
+    at = next((at for at, title in enumerate(header) if _LABEL.search(title)), None)
+    text = plain_text(row[at].text) if at is not None and at < len(row) else ""
+    return text if any(map(str.isalpha, text)) else ""
 
 
 def _run_of(header: Sequence[str], row: Sequence[Cell]) -> str:

@@ -26,7 +26,8 @@ def matmul(row: Row) -> Program:
     call = tiled_product(sizes, config, dtype, semantics, transposed=transposed)
 
     m, n, k = sizes  # the transposed operand is stored that way: nothing is moved before the kernel
-    return call, (jax.ShapeDtypeStruct((m, k), dtype), jax.ShapeDtypeStruct((n, k) if transposed else (k, n), dtype))
+    right = (n, k) if transposed else (k, n)
+    return call, (jax.ShapeDtypeStruct((m, k), dtype), jax.ShapeDtypeStruct(right, dtype))
 
 
 def tiled_product(sizes: Any, config: Any, dtype: Any, semantics: Any, *, transposed: bool) -> Any:

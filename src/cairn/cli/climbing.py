@@ -91,6 +91,7 @@ def run_climb(
                     trust_interpreter=registry.climb.trust_interpreter,
                     on_stage=view.stage,
                 ),
+                take_device=None if lease is NO_LEASE else lease.chip,
                 interrupts=interrupts,
                 say=say,
             )

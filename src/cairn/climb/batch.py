@@ -111,13 +111,16 @@ def _edited(
 
     The tuner is quick and must see what its siblings took, so it goes one after the other.
     """
-    if isinstance(agent, TunerAgent):
+    if agent.name == TunerAgent.name:
         for at, attempt in enumerate(attempts):
             task = phases.prepare(attempt, [trial_of(each) for each in attempts[:at]])
             yield attempt, *phases.edit(task)
         return
     assert desk.spec.batch is not None
-    tasks = [phases.prepare(attempt) for attempt in attempts]
+    trials = [trial_of(attempt) for attempt in attempts]
+    tasks = [
+        phases.prepare(attempt, [trial for trial in trials if trial.attempt != attempt.id]) for attempt in attempts
+    ]
     with _pool(desk, desk.spec.batch.workers) as pool:
         running: dict[Future[tuple[EditOutcome, float]], Attempt] = {}
         for attempt, task in zip(attempts, tasks, strict=True):

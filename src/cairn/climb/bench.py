@@ -4,8 +4,9 @@ The judge's own processes can be killed from outside, above all by a machine tha
 nothing about the variant, so the step is repeated with fresh processes a few times before it counts.
 """
 
+import contextlib
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -26,6 +27,7 @@ from cairn.problem import Problem, load_problem
 from cairn.worker_watch import WorkerFailure
 
 OpenJudge = Callable[[Problem], AbstractContextManager[Judge]]
+TakeDevice = Callable[[str], AbstractContextManager[None]]
 _OPEN_TRIES = 3
 
 
@@ -34,11 +36,17 @@ class Blocked(Exception):
 
 
 class Bench:
-    """Holds the judge open between attempts; use as a context manager."""
+    """Holds the judge open between attempts; use as a context manager.
 
-    def __init__(self, desk: Desk, open_judge: OpenJudge) -> None:
+    Args:
+        take_device: has the device of a lease to itself while it is entered. A judge that measures is opened within
+            and closed again, because an open one keeps the device from the agent.
+    """
+
+    def __init__(self, desk: Desk, open_judge: OpenJudge, take_device: TakeDevice | None = None) -> None:
         self._desk = desk
         self._open_judge = open_judge
+        self._take_device = take_device if desk.spec.target.measured else None
         self._context: AbstractContextManager[Judge] | None = None
         self._judge: Judge | None = None
         self._opened_at: str | None = None
@@ -54,6 +62,27 @@ class Bench:
         context, self._context, self._judge = self._context, None, None
         if context is not None:
             context.__exit__(None, None, None)
+
+    @contextlib.contextmanager
+    def at_device(self) -> Iterator[None]:
+        """The judge may be used inside; where a device is leased, nobody else uses that meanwhile."""
+        if self._take_device is None:
+            yield
+            return
+        with self._take_device("the judge"):
+            try:
+                yield
+            finally:
+                self.close()
+
+    def problem(self) -> Problem:
+        """The problem as it is now, without a device."""
+        return self._pristine() if self._take_device is not None else self.judge().problem
+
+    def _pristine(self) -> Problem:
+        commit = self._desk.state.problem_at
+        assert commit is not None
+        return load_problem(self._desk.worktrees.open("pristine", commit) / self._desk.problem_path)
 
     def judge(self) -> Judge:
         """The judge for the problem as it is now; opened again when the problem moved on.
@@ -73,12 +102,9 @@ class Bench:
         raise AssertionError("unreachable")
 
     def _open(self) -> Judge:
-        commit = self._desk.state.problem_at
-        assert commit is not None
-        tree = self._desk.worktrees.open("pristine", commit)
-        context = self._open_judge(load_problem(tree / self._desk.problem_path))
+        context = self._open_judge(self._pristine())
         judge = context.__enter__()
-        self._context, self._judge, self._opened_at = context, judge, commit
+        self._context, self._judge, self._opened_at = context, judge, self._desk.state.problem_at
         measured = self._desk.state.measured
         if measured and measured.get("calibration") and measured["fingerprint"] == judge.fingerprint():
             judge.use(Calibration.of(measured["calibration"]))
@@ -96,11 +122,12 @@ class Bench:
         if known is not None:
             return known
         try:
-            case = self._examine(attempt, number)
-            if case.ruling is not None and self._doubtful(case.ruling.reason, attempt):
-                self.close()
+            with self.at_device():
                 case = self._examine(attempt, number)
-            return desk.receipts.add(record_of(case, self.judge(), climb=desk.spec.name, attempt=attempt.id))
+                if case.ruling is not None and self._doubtful(case.ruling.reason, attempt):
+                    self.close()
+                    case = self._examine(attempt, number)
+                return desk.receipts.add(record_of(case, self.judge(), climb=desk.spec.name, attempt=attempt.id))
         except (CairnError, OSError, WorkerFailure) as error:
             self.close()
             if not from_outside(error):
@@ -118,13 +145,14 @@ class Bench:
         champion = desk.source(desk.committed(desk.state.champion))
         label = f"confirm-{str(desk.state.champion)[:12]}"
         try:
-            judge = self.judge()
-            known = desk.receipts.find(climb=desk.spec.name, attempt=label, fingerprint=judge.fingerprint())
-            if known is not None:
-                return known
-            baseline = VariantSource.read(judge.problem.variant(judge.problem.baseline))
-            case = judge.confirm(champion, baseline)
-            return desk.receipts.add(record_of(case, judge, climb=desk.spec.name, attempt=label))
+            with self.at_device():
+                judge = self.judge()
+                known = desk.receipts.find(climb=desk.spec.name, attempt=label, fingerprint=judge.fingerprint())
+                if known is not None:
+                    return known
+                baseline = VariantSource.read(judge.problem.variant(judge.problem.baseline))
+                case = judge.confirm(champion, baseline)
+                return desk.receipts.add(record_of(case, judge, climb=desk.spec.name, attempt=label))
         except (CairnError, OSError, WorkerFailure) as error:
             self.close()
             if not from_outside(error):

@@ -5,6 +5,7 @@ is judged, a judged one is decided from its receipt, so nothing is judged twice 
 Then attempts follow, one by one or in rounds, until a rule of `ends` says stop.
 """
 
+import functools
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ from cairn.agents.protocol import Agent, EditOutcome
 from cairn.climb import dirty, ends
 from cairn.climb.anchors import Anchors
 from cairn.climb.batch import run_round
-from cairn.climb.bench import Bench, OpenJudge, blocked_pause_s, is_disk_trouble
+from cairn.climb.bench import Bench, OpenJudge, TakeDevice, blocked_pause_s, is_disk_trouble
 from cairn.climb.desk import Desk
 from cairn.climb.failures import INFRA, RATE_LIMIT, RULES, pause_s
 from cairn.climb.interrupts import Interrupts
@@ -37,6 +38,7 @@ class Climb:
         agent: who edits; in a round from several threads at once.
         on_event: told of every ledger line after it is on disk.
         open_judge: gives the judge for the pristine problem.
+        take_device: takes the leased device for a judge that measures on it.
         interrupts: signals, held back while a line of the ledger is written.
         say: told what a person should read.
     """
@@ -48,12 +50,13 @@ class Climb:
         *,
         on_event: Callable[[Event], None] = lambda event: None,
         open_judge: OpenJudge,
+        take_device: TakeDevice | None = None,
         interrupts: Interrupts | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.spec = spec
         self._agent = agent
-        self._open_judge = open_judge
+        self._open_bench = functools.partial(Bench, open_judge=open_judge, take_device=take_device)
         self._say = say
         self.desk = Desk(spec, on_event, interrupts or Interrupts())
         self.ledger = self.desk.ledger
@@ -76,7 +79,7 @@ class Climb:
         desk.control.forget_stop()
         try:
             self._start()
-            with Bench(desk, self._open_judge) as bench:
+            with self._open_bench(desk) as bench:
                 reason = self._climb(bench)
             self._end(reason)
         except KeyboardInterrupt:
@@ -154,14 +157,14 @@ class Climb:
     def _measure(self, bench: Bench) -> None:
         """Price baseline, start and champion, unless that was done in this very environment and champion line."""
         desk, state = self.desk, self.state
-        judge = bench.judge()
-        if state.measured is not None and state.measured["fingerprint"] == judge.fingerprint():
-            return
-        anchors = Anchors(
-            desk.receipts, self.spec.name, self.spec.problem / "variants" / f"{self.spec.variant}.py"
-        )
-        start, champion = (desk.source(desk.committed(commit)) for commit in (state.base, state.champion))
-        desk.write("climb.measured", **anchors.measure(judge, start, champion, previous=state.measured))
+        path = self.spec.problem / "variants" / f"{self.spec.variant}.py"
+        with bench.at_device():
+            judge = bench.judge()
+            if state.measured is not None and state.measured["fingerprint"] == judge.fingerprint():
+                return
+            anchors = Anchors(desk.receipts, self.spec.name, path)
+            start, champion = (desk.source(desk.committed(commit)) for commit in (state.base, state.champion))
+            desk.write("climb.measured", **anchors.measure(judge, start, champion, previous=state.measured))
 
     # the loop
 

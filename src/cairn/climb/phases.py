@@ -54,7 +54,7 @@ class Phases:
     def prepare(self, attempt: Attempt, siblings: Sequence[Trial] = ()) -> EditTask:
         """A folder and a prompt for an attempt; the edit is announced."""
         tree = self._desk.worktrees.open(attempt.id, attempt.parent)
-        task = task_for(self._desk, self._bench.judge().problem, attempt, tree, siblings)
+        task = task_for(self._desk, self._bench.problem(), attempt, tree, siblings)
         self._desk.write("attempt.editing", attempt=attempt.id)
         return task
 

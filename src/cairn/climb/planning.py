@@ -20,14 +20,14 @@ _LEAST_S = 1.0
 def task_for(
     desk: Desk, problem: Problem, attempt: Attempt, tree: Path, siblings: Sequence[Trial] = ()
 ) -> EditTask:
-    """Write the prompt and bound the edit; `siblings` are attempts of the same round that were edited before."""
+    """Write the prompt and bound the edit; `siblings` are other attempts of the same round, edited yet or not."""
     spec = desk.spec
     logs = desk.folder_of(attempt.id)
     tunables = problem.tunables.get(spec.variant)
     space = SearchSpace({})
     if tunables is not None:
         space = SearchSpace(tunables.space, tunables.constraints, problem.shapes.bench[0])
-    history = [*history_of(desk), *siblings]
+    history = [*history_of(desk), *(trial for trial in siblings if trial.tunables)]
     learnings = matching_learnings(spec.learnings, problem.name, spec.target.chip_name, last_error(desk.state))
     brief = prompt.Brief(
         problem,
@@ -64,7 +64,10 @@ def task_for(
 def _siblings(trials: Sequence[Trial]) -> str:
     """What others of the same round try, so that this attempt takes another direction."""
     lines = [f"- {trial.attempt}: {trial.hypothesis or 'not stated'}" for trial in trials]
-    return "\n".join(["### Tried side by side in this round", "", *lines]) if lines else ""
+    if not lines:
+        return ""
+    head = "Others take these directions at this very moment; stay with your own."
+    return "\n".join(["### Tried side by side in this round", "", head, "", *lines])
 
 
 def history_of(desk: Desk) -> list[Trial]:
@@ -81,7 +84,8 @@ def history_of(desk: Desk) -> list[Trial]:
 def trial_of(attempt: Attempt) -> Trial:
     """One attempt as others may know it."""
     reason = attempt.reason or attempt.failure or attempt.refused or attempt.status
-    return Trial(attempt.id, attempt.tunables, attempt.verdict, reason, attempt.cost_us, attempt.hypothesis)
+    said = attempt.hypothesis or (f"direction `{attempt.direction}`" if attempt.direction else "")
+    return Trial(attempt.id, attempt.tunables, attempt.verdict, reason, attempt.cost_us, said)
 
 
 def _start_tunables(desk: Desk) -> dict[str, object]:

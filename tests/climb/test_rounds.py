@@ -1,4 +1,4 @@
-"""Rounds: several attempts side by side, each knowing the others, judged together; the best of each lineage lives on."""
+"""Rounds: several attempts side by side, each knowing the others, judged together; each lineage's best lives on."""
 
 import contextlib
 import json
@@ -7,13 +7,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from climbs import BRANCH, VARIANT, Bench
 from fakes import FakeJudge, block
 
 from cairn.agents.protocol import EditOutcome, EditTask
 from cairn.agents.tuner import TunerAgent
-from cairn.climb.engine import Climb
 from cairn.climb.leased import LeasedAgent
 from cairn.climb.ledger import Event
 from cairn.climb.spec import Batch
@@ -161,7 +159,9 @@ def test_a_judge_that_measures_has_the_leased_device_to_itself(workspace: Worksp
         finally:
             Guarded.mine = False
 
-    Climb(bench.spec(2), bench.agent, open_judge=bench.open_judge, take_device=take).run()
+    climb = bench.climb(2)
+    climb.take_device = take
+    climb.run()
     assert bench.decisions() == ["kept", "kept"]
     assert set(takers) == {"the judge"}
     assert len(takers) >= 3

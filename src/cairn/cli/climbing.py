@@ -91,10 +91,10 @@ def run_climb(
                     trust_interpreter=registry.climb.trust_interpreter,
                     on_stage=view.stage,
                 ),
-                take_device=None if lease is NO_LEASE else lease.chip,
                 interrupts=interrupts,
                 say=say,
             )
+            climb.take_device = None if lease is NO_LEASE else lease.chip
             say(
                 f"climbing {problem.name} as `{spec.name}` for {spec.target.name}, {spec.attempts} attempts in all"
             )

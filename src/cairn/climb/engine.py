@@ -5,7 +5,6 @@ is judged, a judged one is decided from its receipt, so nothing is judged twice 
 Then attempts follow, one by one or in rounds, until a rule of `ends` says stop.
 """
 
-import functools
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -38,9 +37,11 @@ class Climb:
         agent: who edits; in a round from several threads at once.
         on_event: told of every ledger line after it is on disk.
         open_judge: gives the judge for the pristine problem.
-        take_device: takes the leased device for a judge that measures on it.
         interrupts: signals, held back while a line of the ledger is written.
         say: told what a person should read.
+
+    Attributes:
+        take_device: takes the leased device for a judge that measures on it; None when none is leased.
     """
 
     def __init__(
@@ -50,13 +51,13 @@ class Climb:
         *,
         on_event: Callable[[Event], None] = lambda event: None,
         open_judge: OpenJudge,
-        take_device: TakeDevice | None = None,
         interrupts: Interrupts | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.spec = spec
         self._agent = agent
-        self._open_bench = functools.partial(Bench, open_judge=open_judge, take_device=take_device)
+        self._open_judge = open_judge
+        self.take_device: TakeDevice | None = None
         self._say = say
         self.desk = Desk(spec, on_event, interrupts or Interrupts())
         self.ledger = self.desk.ledger
@@ -79,7 +80,7 @@ class Climb:
         desk.control.forget_stop()
         try:
             self._start()
-            with self._open_bench(desk) as bench:
+            with Bench(desk, self._open_judge, self.take_device) as bench:
                 reason = self._climb(bench)
             self._end(reason)
         except KeyboardInterrupt:

@@ -26,7 +26,10 @@ def run(q, k, v, *, config: Config) -> tuple[jax.Array]:
     _, H, S, D = q.shape
     major = math.gcd(config.block_k_major, S)
     sizes = flash.BlockSizes(
-        block_q=math.gcd(config.block_q, S), block_k_major=major, block_k=math.gcd(config.block_k, major), block_b=1
+        block_q=math.gcd(config.block_q, S),
+        block_k_major=major,
+        block_k=math.gcd(config.block_k, major),
+        block_b=1,
     )
     k, v = (jnp.repeat(x, H // x.shape[1], axis=1) for x in (k, v))
     return (flash.flash_attention(q, k, v, causal=True, sm_scale=D**-0.5, block_sizes=sizes),)

@@ -16,7 +16,9 @@ _CAUSES = {
     "neighbours": "XLA's own work round the kernels: fuse or avoid the copies and transposes beside them",
 }
 _HONEST = ("slower", "within_margin")
-_CROWDED, _NEAR = 0.3, 0.5
+_CROWDED = 0.3
+# share of the floor reached -> how much is left to gain; beyond the last, advice on a bottleneck only misleads
+_ROOM = ((0.5, "much"), (0.7, "something"), (0.9, "little"))
 
 
 def ideas_of(run: Run, summary: Summary) -> list[str]:
@@ -26,7 +28,8 @@ def ideas_of(run: Run, summary: Summary) -> list[str]:
 
 def _derived(run: Run, summary: Summary) -> Iterator[str]:
     yield from _almost(run)
-    yield from _bottleneck(run)
+    if summary.of_floor is None or summary.of_floor < _ROOM[-1][0]:
+        yield from _bottleneck(run)
     yield from _distance(run, summary)
     done = max(1, summary.done)
     for each in summary.failures[:1]:
@@ -55,7 +58,7 @@ def _bottleneck(run: Run) -> Iterator[str]:
 def _distance(run: Run, summary: Summary) -> Iterator[str]:
     if summary.of_floor is not None and 0 < summary.of_floor < 1:
         bound = f", set by {run.bound_by}" if run.bound_by else ""
-        room = "much" if summary.of_floor < _NEAR else "little"
+        room = next((word for share, word in _ROOM if summary.of_floor < share), "next to nothing")
         yield f"The champion costs {words.times(1 / summary.of_floor)} the floor{bound}: there is {room} to gain."
 
 

@@ -121,10 +121,7 @@ def _check(claim: Fact, line: str, evidence: Evidence) -> Claim | Finding:
 
 def _consistent(claim: Fact, fact: Fact, words: set[str], mentioned: set[str], evidence: Evidence) -> bool:
     """Whether a fact may be what a claim means: the same kind of value, of a run that is named, in its words."""
-    mine, theirs = evidence.domain.family(claim.name), evidence.domain.family(fact.name)
-    if (
-        mine and theirs and mine != theirs and not claim.has(NOTE)
-    ):  # a note beside a value may be about another metric
+    if not claim.has(NOTE) and not _alike(claim.name, fact.name, evidence):  # a note may be about something else
         return False
     run = fact.run.casefold()
     if mentioned and run in evidence.runs and run not in mentioned:
@@ -135,8 +132,12 @@ def _consistent(claim: Fact, fact: Fact, words: set[str], mentioned: set[str], e
     return bool(words & about) or bool(words & words_of(evidence.line(fact))) or not about
 
 
-def _may_be_one(mine: str, theirs: str) -> bool:
-    """A text may say `loss` for a `val_loss`, but not `train_loss`."""
+def _alike(claimed: str, held: str, evidence: Evidence) -> bool:
+    """Whether two names may mean one thing: a text may say `loss` for a validation loss, but not for an accuracy."""
+    one, other = words_of(claimed), words_of(held)
+    if one and other and (one <= other or other <= one):
+        return True
+    mine, theirs = evidence.domain.family(claimed), evidence.domain.family(held)
     return not mine or not theirs or mine.endswith(theirs) or theirs.endswith(mine)
 
 

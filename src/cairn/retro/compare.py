@@ -16,7 +16,7 @@ from cairn.retro.runs import Run, Value
 from cairn.retro.vocabulary import HIGHER, Domain
 
 _SEED = re.compile(r"[\s_/#-]*(?:seed|rep|repeat|repetition|trial|s)[\s_=#-]*\d+\b|\s*\(\d+\)$", re.I)
-_NAMES = "seed status description commit notes verdict reason decision failure error name label variant run config title"
+_NAMES = "seed status description commit notes verdict reason decision failure error name label variant run config"
 _IGNORED = frozenset(_NAMES.split())
 _MAX_PAIRED = 150
 Direction = Mapping[str, str]

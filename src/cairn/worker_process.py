@@ -13,7 +13,6 @@ import contextlib
 import os
 import resource
 import secrets
-import shutil
 import subprocess
 import tempfile
 import time
@@ -23,18 +22,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
-from cairn.errors import Missing
+from cairn.errors import Missing, Unreachable
 from cairn.process import end_tree, marked_environment
 from cairn.worker import wire
-from cairn.worker_watch import Pipe, Watch
+from cairn.worker_watch import Pipe, Watch, remove_tree
 from cairn.worker_watch import WorkerFailure as WorkerFailure
 from cairn.worker_watch import WorkerLimits as WorkerLimits
+from cairn.worker_watch import plain as plain
 
 WORKER_FOLDER = Path(__file__).with_name("worker")
 LEVELS = ("namespaces+landlock", "landlock", "namespaces", "process")  # best first
 _HELLO_S, _GRACE_S = 60.0, 2.0
 _OPEN_FILES = 1024
 _TASKS = 512 + 64 * (os.cpu_count() or 1)  # threads count too, and XLA starts several per core
+_ERROR_CHARS = 20_000
 _RESERVED_BYTES = 8 * 2**30  # stacks and arenas of many threads: reserved, hardly used
 
 
@@ -69,12 +70,14 @@ class WorkerProcess:
     ) -> None:
         """Start the process; `isolation` is the highest level to use, and only tests have a reason to lower it."""
         self.role = role
+        self._python = python
         self._limits = limits or WorkerLimits()
         self.folder = Path(tempfile.mkdtemp(prefix=f"cairn-{role}-"))
         clean, self._mark = marked_environment({**_bare_environment(self.folder), **(environment or {})})
         request_read, request_write = os.pipe()
         reply_read, reply_write = os.pipe()
-        log = (self.folder / "worker.log").open("wb")
+        # read by its descriptor only: at the name a worker may have put a link, or something that blocks
+        self._log = (self.folder / "worker.log").open("w+b")
         command = [str(python), "-E", "-s", "-B", str(WORKER_FOLDER), role, str(request_read), str(reply_write)]
         try:
             self._child = subprocess.Popen(
@@ -82,18 +85,18 @@ class WorkerProcess:
                 cwd=self.folder,
                 env=clean,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=self._log,
+                stderr=self._log,
                 pass_fds=(request_read, reply_write),
                 start_new_session=True,
             )
         except FileNotFoundError as error:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._log.close()
+            remove_tree(self.folder)
             raise Missing(f"no interpreter at {python}", hint="name one that has jax: climb.python") from error
         finally:
             for handle in (request_read, reply_write):
                 os.close(handle)
-            log.close()
         self._requests = Pipe(request_write, self._child)
         self._replies = Pipe(reply_read, self._child)
         self._bound()
@@ -155,6 +158,7 @@ class WorkerProcess:
 
         Raises:
             WorkerFailure: no valid reply in time; the worker is ended unless it merely raised.
+            Unreachable: the worker's host was lost, which says nothing about what it was asked.
         """
         self._watch(timeout_s)
         request_id = secrets.token_hex(8)
@@ -166,7 +170,8 @@ class WorkerProcess:
             self.close()
             raise WorkerFailure("garbled", "a reply to nothing that was asked")
         if "error" in reply:
-            error_text = {key: str(value) for key, value in dict(reply["error"]).items()}
+            said = reply["error"] if isinstance(reply["error"], dict) else {}
+            error_text = {str(key): plain(str(value), _ERROR_CHARS) for key, value in said.items()}
             message = error_text.get("message", "")
             raise WorkerFailure("raised", f"{error_text.get('type')}: {message}", error_text)
         return reply, reply_blobs
@@ -192,15 +197,19 @@ class WorkerProcess:
         code = self._child.poll()
         tail = self.log_tail()
         self.close()
+        if code == wire.LOST and self._python.name == wire.FAR_PYTHON:
+            raise Unreachable(f"the host of a worker: {tail}", hint="its work is asked for again; is the host up?")
         if code is not None and code < 0:
             return WorkerFailure("killed", f"by signal {-code}. {tail}".strip())
         return WorkerFailure("exited", f"with code {code} before it answered. {tail}".strip())
 
     def log_tail(self, limit: int = 8000) -> str:
         """The end of what the worker printed: evidence for people, never a result."""
-        with contextlib.suppress(OSError):
-            return (self.folder / "worker.log").read_bytes()[-limit:].decode("utf-8", "replace").strip()
-        return ""
+        if self._log.closed:
+            return ""
+        handle = self._log.fileno()
+        start = max(0, os.fstat(handle).st_size - limit)
+        return os.pread(handle, limit, start).decode("utf-8", "replace").strip()
 
     @property
     def pid(self) -> int:
@@ -220,7 +229,8 @@ class WorkerProcess:
         self._child.wait()
         self._requests.close()
         self._replies.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._log.close()
+        remove_tree(self.folder)
 
     def __enter__(self) -> "WorkerProcess":
         return self

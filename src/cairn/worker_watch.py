@@ -7,6 +7,7 @@ descendants like any other. Between two looks a worker may exceed a bound by wha
 import contextlib
 import os
 import select
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import psutil
 
 _POLL_S = 0.2
 _FILES_COUNTED = 20_000
+_LONGEST_PATH = 2048  # folders nested deeper than that are nobody's scratch
 
 
 @dataclass(frozen=True)
@@ -83,19 +85,39 @@ def _resident(process: psutil.Process) -> int:
 
 
 def disk_used(folder: Path, enough: int) -> int:
-    """Bytes on disk below a folder; counting stops at `enough`, and more files than can be counted are too much.
+    """Bytes on disk below a folder; counting stops at `enough`, and too many or too deep to count is too much.
 
     Links are not followed, and what vanishes or cannot be read meanwhile counts nothing.
     """
     used = count = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            count += 1
-            with contextlib.suppress(OSError):
-                used += Path(root, name).lstat().st_blocks * 512
+    folders = [str(folder)]
+    while folders:
+        inside = folders.pop()
+        if len(inside) > _LONGEST_PATH:
+            return max(used, enough + 1)
+        with contextlib.suppress(OSError), os.scandir(inside) as entries:
+            for entry in entries:
+                count += 1
+                with contextlib.suppress(OSError):
+                    used += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
         if used > enough or count > _FILES_COUNTED:
             return max(used, enough + 1)
     return used
+
+
+def plain(text: str, limit: int) -> str:
+    """A worker's own words, bounded and without what steers a terminal or cannot be encoded."""
+    return "".join(each if each.isprintable() or each == "\n" else " " for each in text[:limit])
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove what a worker left, also folders nested deeper than Python can follow; what resists stays."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:
+        subprocess.run(["rm", "-rf", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
 
 
 class Pipe:

@@ -22,7 +22,6 @@ from cairn.judge.verdict import Ruling, ruling_of_failure
 from cairn.worker_process import WorkerFailure, WorkerProcess
 
 T = TypeVar("T")
-_SAMPLED_CELLS = 2
 _START_S = 60.0
 _FAULTS = {"out_of_bounds": "out_of_bounds", "stuck": "stuck", "assertion": "runtime_error"}
 
@@ -36,8 +35,8 @@ class Executor(Protocol):
         """Outputs, or what the failure means for the variant."""
         ...
 
-    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> Sample | Ruling:
-        """Like `run` for a shape too large to run in full: some blocks, drawn at random, and which these are."""
+    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes], cells: int) -> Sample | Ruling:
+        """Like `run` for a shape too large to run in full: `cells` blocks, drawn at random, and which these are."""
         ...
 
     def close(self) -> None: ...
@@ -54,9 +53,9 @@ class ReplayExecutor:
     def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
         return self._judged(lambda: self.replayer.run(program, inputs, blobs))
 
-    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> Sample | Ruling:
+    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes], cells: int) -> Sample | Ruling:
         seed = secrets.randbits(31)
-        return self._judged(lambda: self.replayer.run_sample(program, inputs, blobs, _SAMPLED_CELLS, seed))
+        return self._judged(lambda: self.replayer.run_sample(program, inputs, blobs, cells, seed))
 
     @staticmethod
     def _judged(run: Callable[[], T]) -> T | Ruling:
@@ -135,8 +134,9 @@ class DeviceExecutor:
                 self._vetted[digest] = Ruling("unreplayable", f"the program cannot be read: {error}"[:600])
         return self._vetted[digest]
 
-    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> Sample | Ruling:
+    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes], cells: int) -> Sample | Ruling:
         """A device runs all of it."""
+        del cells
         outputs = self.run(program, inputs, blobs)
         if isinstance(outputs, Ruling):
             return outputs

@@ -1,10 +1,7 @@
 """Cost by measurement: candidate and incumbent timed in pairs on a device, as programs, without their Python."""
 
-import os
-import platform
 import secrets
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from cairn.errors import BadInput
@@ -47,6 +44,7 @@ class MeasuredCost:
         self._oracle = oracle
         self._examiner = examiner
         self._programs = programs
+        self._executor = device
         self._python = device.python
         self._platform = programs.platform
         self._device = device.device()
@@ -64,8 +62,7 @@ class MeasuredCost:
 
     def environment(self) -> dict[str, Any]:
         """The machine and the device: a number measured on another one is no baseline here."""
-        machine = {"host": platform.node(), "processor": _processor(), "cores": os.cpu_count()}
-        return {**self._device, **machine}
+        return dict(self._device)
 
     def calibrate(self, processes: int, progress: Callable[[str], None]) -> Calibration:
         """Time the baseline against itself at every bench shape, in fresh processes; about two seconds for each.
@@ -95,14 +92,22 @@ class MeasuredCost:
         theirs = self._programs.lower_alone(case.incumbent, self._bench)
         if isinstance(theirs, Ruling):
             return Ruling("incumbent_unfit", f"`{case.incumbent.name}`: {theirs.reason}: {theirs.detail}")
+        mine = self._programs.lower_all(case.variant, runner, self._bench)
+        if isinstance(mine, Ruling):
+            return mine
+        refused = self._vet(theirs)
+        if refused is not None:
+            return Ruling("incumbent_unfit", f"`{case.incumbent.name}`: {refused.reason}: {refused.detail}")
+        refused = self._vet(mine)
+        if refused is not None:
+            return refused
+        # what the variant has left running could slow one program more than the other
+        runner.close()
         plan = self._plan(case)
-        for index in range(len(self._bench)):
+        for index, pair in enumerate(zip(theirs, mine, strict=True)):
             progress("time", f"shape {index + 1} of {len(self._bench)}")
-            mine = self._programs.lower(case.variant, runner, self._bench[index])
-            if isinstance(mine, Ruling):
-                return mine
             try:
-                case.timings.append(self._measure(index, (theirs[index], mine), plan, case))
+                case.timings.append(self._measure(index, pair, plan, case))
             except WorkerFailure as failure:
                 return ruling_of_failure(failure, "runtime_error")
             except ClockDisagreement as error:
@@ -110,6 +115,10 @@ class MeasuredCost:
             except _WrongAnswer as wrong:
                 return wrong.ruling
         return None
+
+    def _vet(self, programs: Sequence[bytes]) -> Ruling | None:
+        """Why one of these must not be run outside of a locked-in process, if so."""
+        return next((refused for program in programs if (refused := self._executor.vet(program))), None)
 
     def _plan(self, case: Case) -> TimingPlan:
         """The threshold and the error rate of this decision; both go into the receipt."""
@@ -152,11 +161,3 @@ class MeasuredCost:
             return Ruling("faster", text)
         least = max(timing.least_effect for timing in case.timings)
         return Ruling("within_margin", f"{text}; a gain below {least:.1%} would go unseen here")
-
-
-def _processor() -> str:
-    """The processor's name, where the kernel tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -46,6 +46,16 @@ class Programs:
                 return ruling_of_lowering(failure)
         return self._known[key]
 
+    def lower_all(self, variant: VariantSource, runner: Runner, shapes: Sequence[Shape]) -> list[bytes] | Ruling:
+        """Programs of a loaded variant at several shapes, or why one of them has none."""
+        programs = []
+        for shape in shapes:
+            program = self.lower(variant, runner, shape)
+            if isinstance(program, Ruling):
+                return program
+            programs.append(program)
+        return programs
+
     def lower_alone(self, variant: VariantSource, shapes: Sequence[Shape]) -> list[bytes] | Ruling:
         """Programs of a variant at several shapes, from a process started for it if need be.
 
@@ -61,14 +71,13 @@ class Programs:
                 runner.load(variant)
             except WorkerFailure as failure:
                 return ruling_of_failure(failure, "import_error")
-            lowered = [self.lower(variant, runner, shape) for shape in shapes]
+            lowered = self.lower_all(variant, runner, shapes)
             if frozen is not None:
                 for shape in frozen.shapes:
                     program = self.lower(variant, runner, shape)
                     if isinstance(program, bytes):
                         frozen.put(self.platform, self.specs(shape), program)
-        refused = next((program for program in lowered if isinstance(program, Ruling)), None)
-        return refused or [program for program in lowered if isinstance(program, bytes)]
+        return lowered
 
     def _has(self, variant: VariantSource, shapes: Sequence[Shape]) -> bool:
         return all(_key(variant, shape) in self._known for shape in shapes)

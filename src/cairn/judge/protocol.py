@@ -14,9 +14,11 @@ from cairn.errors import BadInput, CairnError, Missing
 from cairn.judge.correctness import Array, Wire, decode
 from cairn.lab.stored import Given
 from cairn.problem import Problem, Shape
-from cairn.worker_process import Isolation, WorkerFailure, WorkerLimits, WorkerProcess
+from cairn.worker_process import Isolation, WorkerFailure, WorkerLimits, WorkerProcess, plain
 
 Specs = list[dict[str, Any]]
+_CONFIG_CHARS = 1000
+_REPLY_BYTES = 2**30  # a lowered program, or the outputs of a check shape
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class Runner:
 
     def __init__(self, python: Path, limits: JudgeLimits, worker_limits: WorkerLimits | None = None) -> None:
         self._limits = limits
-        bounds = worker_limits or WorkerLimits(memory_bytes=limits.memory_bytes)
+        bounds = worker_limits or WorkerLimits(memory_bytes=limits.memory_bytes, reply_bytes=_REPLY_BYTES)
         self._worker = WorkerProcess(python, "candidate", limits=bounds)
         self.interpreter = "hlo"
 
@@ -179,7 +181,10 @@ class Runner:
         """Import the variant; give its Config back as text."""
         header = {"op": "load", "name": variant.name, "config": dict(variant.config)}
         reply, _ = self._worker.ask(header, [variant.text], timeout_s=self._limits.load_s)
-        return {str(key): str(value) for key, value in dict(reply["config"]).items()}
+        config = reply.get("config")
+        if not isinstance(config, dict):
+            raise WorkerFailure("garbled", "a variant without its Config")
+        return {plain(str(key), _CONFIG_CHARS): plain(str(value), _CONFIG_CHARS) for key, value in config.items()}
 
     def export(self, inputs: Specs, platform: str = "tpu", *, locations: bool = False) -> bytes:
         """Lower and serialise; with `locations` the compiler's errors can name the kernel's line."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cairn.worker_process import WorkerFailure
+from cairn.worker_process import WorkerFailure, plain
 
 
 class Verdict(StrEnum):
@@ -74,6 +74,7 @@ REASONS: dict[str, tuple[Verdict, str, str]] = {
     "hbm_oom": (Verdict.CRASH, "VMEM_OOM", "main memory overflows"),
     "crash": (Verdict.CRASH, "COMPILE_ERROR", "the compiler died on it"),
 }
+_DETAIL_CHARS = 4000
 _FAILURE_REASON = {"garbled": "forged_reply"}
 
 
@@ -83,6 +84,10 @@ class Ruling:
 
     reason: str
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        # much of it is a variant's own words: nothing in them may move a cursor or break an encoding
+        object.__setattr__(self, "detail", plain(self.detail, _DETAIL_CHARS))
 
     @property
     def verdict(self) -> Verdict:
@@ -100,11 +105,7 @@ class Ruling:
 def ruling_of_failure(failure: WorkerFailure, raised: str) -> Ruling:
     """What a worker's failure means; `raised` is the reason when the request merely raised."""
     reason = raised if failure.reason == "raised" else _FAILURE_REASON.get(failure.reason, failure.reason)
-    return Ruling(reason, _first_lines(failure.detail))
-
-
-def _first_lines(text: str, limit: int = 600) -> str:
-    return " ".join(text.split())[:limit]
+    return Ruling(reason, " ".join(failure.detail.split())[:600])
 
 
 def geometric_mean(values: Sequence[float]) -> float:

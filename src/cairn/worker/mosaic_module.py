@@ -65,7 +65,7 @@ def new_context() -> Any:
 
 def body_of(operation: Any) -> bytes:
     """The Mosaic module in a custom call's configuration."""
-    config = json.loads(ir.StringAttr(operation.attributes["backend_config"]).value)
+    config = _config(operation)
     if config.get("device_type"):
         raise Unreplayable(f"a kernel for {config['device_type']}")
     return base64.b64decode(config["custom_call_config"]["body"])
@@ -73,9 +73,22 @@ def body_of(operation: Any) -> bytes:
 
 def config_of(operation: Any) -> dict[str, Any]:
     """What else stands in a custom call's configuration: flags for the compiler, limits, claims about cost."""
-    config = json.loads(ir.StringAttr(operation.attributes["backend_config"]).value)
+    config = _config(operation)
     inner = {key: value for key, value in config.pop("custom_call_config", {}).items() if key != "body"}
     return {**config, **inner}
+
+
+def _config(operation: Any) -> dict[str, Any]:
+    text = ir.StringAttr(operation.attributes["backend_config"]).value
+    config: dict[str, Any] = json.loads(text, object_pairs_hook=_without_repetition)
+    return config
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """One meaning only: of two values under one name the compiler might take the other."""
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise Unreplayable("a kernel's configuration that says one thing twice")
+    return dict(pairs)
 
 
 def decode(body: bytes) -> Kernel:
@@ -86,10 +99,15 @@ def decode(body: bytes) -> Kernel:
     """
     module = ir.Module.parse(body)
     PassManager.parse("builtin.module(mosaic-serde{serialize=false})").run(module.operation)
-    function = next((view.operation for view in module.body if _has_grid(view.operation)), None)
-    if function is None:
-        raise Unreplayable("a module without a function that has a grid")
-    return _kernel(module, function)
+    functions = [view.operation for view in module.body if _has_grid(view.operation)]
+    if len(functions) != 1:
+        raise Unreplayable(f"a module with {len(functions)} functions that have a grid")
+    kernel = _kernel(module, functions[0])
+    expected = {kernel.name, *(window.transform for window in kernel.windows)}
+    others = {str(view.operation.attributes["sym_name"]) for view in module.body} - {f'"{n}"' for n in expected}
+    if others:  # the compiler might take one of them for the kernel
+        raise Unreplayable(f"a module with {', '.join(sorted(others))} that no window uses")
+    return kernel
 
 
 def _has_grid(operation: Any) -> bool:

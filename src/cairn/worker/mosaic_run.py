@@ -26,9 +26,10 @@ Index = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Sampling:
-    """Run only some steps of the parallel dimensions, chosen by the seed; the arbitrary ones run in full.
+    """Run only some steps of the parallel dimensions: the last and others that the seed chooses.
 
-    `dry` runs no kernel at all: zeros where a chosen step would write, NaN elsewhere. It tells what is covered.
+    The arbitrary dimensions run in full. `dry` runs no kernel at all: zeros where a chosen step would write, NaN
+    elsewhere. It tells what is covered.
     """
 
     cells: int
@@ -120,7 +121,7 @@ class KernelProgram:
         if self.sampling is None or self.sampling.cells >= total:
             return every
         extents = self._parallel_part(self._bounds)
-        drawn = random.Random(self.sampling.seed).sample(range(total), self.sampling.cells)
+        drawn = [total - 1, *random.Random(self.sampling.seed).sample(range(total - 1), self.sampling.cells - 1)]
         chosen = {tuple(int(n) for n in np.unravel_index(cell, extents)) for cell in drawn}
         return (step for step in every if self._parallel_part(step) in chosen)
 

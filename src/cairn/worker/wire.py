@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 
 # roles that hold what a variant's author wrote, as Python or lowered: they lock themselves in before they start
 CONFINED_ROLES = ("candidate", "replay", "user")
+# an interpreter of this name runs elsewhere (`near.py`), and this is its exit code when it lost its host
+FAR_PYTHON, LOST = "far-python", 75
 MAGIC = b"CRN1"
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 _PREFIX = struct.Struct("<4sI")
@@ -56,7 +58,7 @@ def read_frame(stream: BinaryIO, max_blob_bytes: int) -> tuple[dict[str, Any], l
 def _header(text: bytes) -> dict[str, Any]:
     try:
         header = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError("the header is not JSON") from error
     sizes = header.get("blobs") if isinstance(header, dict) else None
     if not isinstance(sizes, list) or not all(type(size) is int and size >= 0 for size in sizes):

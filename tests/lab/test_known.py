@@ -32,6 +32,18 @@ def test_rows_are_padded_to_tiles():
     assert (found[:3], found[128:131], found[3]) == ((1, 2, 3), (4, 5, 6), 0)
 
 
+def test_rows_of_narrow_types_share_words():
+    text = HLO.replace("s32[2,3]{1,0:T(2,128)}", "s8[6,3]{1,0:T(8,128)(4,1)}")
+    module = hlo.parse(text)
+    calls = [call(*range(1, 18), -1, types=["tensor<6x3xi8>", "tensor<8x128xf32>"])]
+    found = KnownOperands(module, calls).of(module.entry.find("k.1"))[0]
+    assert len(found) == 256
+    assert found[0] == 1 | 4 << 8 | 7 << 16 | 10 << 24  # rows 0 to 3 of the first column
+    assert found[128:131] == (13 | 16 << 8, 14 | 17 << 8, 15 | 255 << 8)  # rows 4 and 5
+    other = hlo.parse(text.replace("T(8,128)(4,1)", "T(8,128)"))
+    assert KnownOperands(other, calls).of(other.entry.find("k.1")) == {}  # a layout that nobody has read
+
+
 def test_calls_that_differ_are_told_apart_by_their_order():
     calls = [call(1, 1, 1, 1, 1, 1), call(2, 2, 2, 2, 2, 2)]
     assert words(calls, "k.1")[0][0] == 1

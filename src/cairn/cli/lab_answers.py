@@ -73,6 +73,8 @@ def predict_text(answers: list[dict[str, Any]]) -> str:
             notes.append(f"{answer['target']}: no number: {answer['refused']}")
             if answer["failure"] is not None:
                 notes += _failure_lines(answer["failure"])
+            elif answer["hint"]:
+                notes.append(f"    fix: {answer['hint']}")
             continue
         interval = f"{microseconds(answer['low_us'])} to {microseconds(answer['high_us'])}"
         shares = ", ".join(share(name, us, answer["us"]) for name, us in _largest(answer["breakdown"]))

@@ -26,11 +26,15 @@ from cairn.lab.subject import Subject
 from cairn.lab.user_files import UserFunction
 
 _HERE = Path(__file__).parent
+_UNDECIDED = "not in the program"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came out for one subject on one target. `failure` is None when it compiled."""
+    """What came out for one subject on one target. `failure` is None when it compiled.
+
+    `open_integers`: arrays of integers among the arguments that nobody gave values for.
+    """
 
     subject: str
     target: str
@@ -39,6 +43,7 @@ class Answer:
     compiled: CompileResult | None = None
     prediction: Prediction | None = None
     versions: Mapping[str, str | None] = field(default_factory=dict)
+    open_integers: tuple[str, ...] = ()
 
     @property
     def refused(self) -> str | None:
@@ -46,6 +51,18 @@ class Answer:
         if self.failure is not None:
             return f"it does not compile: {self.failure.kind}: {self.failure.line}"
         return None if self.prediction is None else self.prediction.refused
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about a missing number, None where nothing is known to help."""
+        if self.failure is not None:
+            return self.failure.hint
+        if self.refused is None or not self.open_integers or _UNDECIDED not in self.refused:
+            return None
+        named = ", ".join(self.open_integers)
+        return (
+            f"if {named} decides what is visited, give its values, e.g. {self.open_integers[0]}=[3,1,0,4] or =512"
+        )
 
     def as_data(self) -> dict[str, Any]:
         """Plain data for scripts; the fields of a prediction are always there, None where there is no number."""
@@ -61,6 +78,7 @@ class Answer:
             "breakdown": dict(prediction.breakdown),
             "flags": list(prediction.flags),
             "refused": self.refused,
+            "hint": self.hint,
             "failure": None if self.failure is None else asdict(self.failure),
             "cycles": prediction.cycles,
             "mxu_util": prediction.mxu_util,
@@ -153,7 +171,10 @@ class Bench:
         result = self._service.compile(program, self.target, timeout_s or self._timeout_s, subject.given)
         name = hashlib.sha256(program).hexdigest()
         compiled = result if result.ok else None
-        return Answer(subject.name, self.target, name, result.failure, compiled, versions=versions)
+        integers = _open_integers(subject)
+        return Answer(
+            subject.name, self.target, name, result.failure, compiled, versions=versions, open_integers=integers
+        )
 
     def _program(self, subject: Subject, locations: bool) -> bytes | Failure:
         if subject.program is not None:
@@ -184,6 +205,17 @@ class Bench:
         prediction = predict(answer.compiled, self.target)
         self._cache.put(key, msgspec.msgpack.encode(prediction))
         return prediction
+
+
+def _open_integers(subject: Subject) -> tuple[str, ...]:
+    """Integer arrays of a call without values, as they are written in `--shapes`."""
+    call = subject.request.call or {}
+    nodes = [*call.get("positional", ()), *call.get("keyword", {}).values()]
+    return tuple(
+        f"{node['dtype']}[{','.join(map(str, node['shape']))}]"
+        for node in nodes
+        if node["kind"] == "array" and node["dtype"] in ("int32", "uint32", "int64") and not subject.given
+    )
 
 
 @remembered

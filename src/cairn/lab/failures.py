@@ -48,8 +48,9 @@ _HINTS = {
     "dtype": "The types do not fit there: bfloat16 or float32 operands, float32 accumulators, 32-bit indices, and "
     "an explicit astype before a store.",
     "shape": "The shapes do not fit together: check the blocks against what the kernel computes and stores.",
-    "arguments": "A kernel takes one reference for each input, output and scratch, in that order; an index map one "
-    "index for each axis of the grid, scalar-prefetch references after them.",
+    "arguments": "Arguments and parameters do not fit. A function gets what --shapes and --set say; a kernel one reference "
+    "for each input, output and scratch, in that order; an index map one index for each axis of the grid, "
+    "scalar-prefetch references after them.",
     "captured": "An array from outside is used inside the kernel: pass it as an input, or make it from scalars.",
     "traced_value": "Python cannot decide by a value that is known on the chip only: use pl.when, jnp.where, lax.cond.",
     "layout": "The vector layout needed here cannot be made: avoid reshapes that move the last two dimensions.",
@@ -81,7 +82,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("captured", r"captures constants"),
         (
             "arguments",
-            r"^TypeError: .{0,200}(takes \d+ positional argument|missing \d+ required (positional|keyword))",
+            r"^TypeError: .{0,200}(takes \d+ positional argument|missing \d+ required (positional|keyword)|unexpected keyword)",
         ),
         ("shape", r"invalid shape for `swap`|contracting dimensions|incompatible shapes|cannot be broadcast"),
         ("bounds", r"out of bound|out-of-bound|index \S+ is out of range"),
@@ -89,7 +90,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "dtype",
             r"VectorElementTypeInterface|not a valid dtype|invalid vector type|d?type mismatch|invalid dtype",
         ),
-        ("dtype", r"unsupported (element |data )?type"),
+        ("dtype", r"unsupported (element |data )?type|bad (lhs|rhs|acc)\w* type"),
         ("dtype", r"(lhs|rhs|operand|accumulator|acc)\w* (element )?type.{0,80}(not supported|unsupported|must)"),
         ("alignment", r"E2003\b|UnprovenMemoryAccessAlignment|cannot statically prove|not a multiple of"),
         ("alignment", r"\b(mis|un)aligned\b|\bnot aligned\b|must be aligned"),

@@ -15,7 +15,9 @@ from cairn.lab.hlo import Instruction, Module, Shape
 Words = tuple[int, ...]
 KERNEL = "tpu_custom_call"
 _TENSOR = re.compile(r"tensor<((?:\d+x)*)([a-z]\w*)>")
-_TILE = re.compile(r"T\(([\d,]+)\)")
+_TILE = re.compile(r"T\(([\d,]+)\)(?:\((\d+),1\))?")
+_NARROW = re.compile(r"[su](8|16)$")
+_WORD_BITS = 32
 _DIGITS = re.compile(r"(\d+)$")
 
 
@@ -40,9 +42,12 @@ class KnownOperands:
         for key, members in alike.items():
             candidates = [call for call in calls if _key(call["operands"]) == key]
             for instruction, call in _paired(members, candidates):
-                self._words[instruction.name] = {
+                stored = {
                     int(number): _as_stored(words, shapes[instruction.name][int(number)])
                     for number, words in call["values"].items()
+                }
+                self._words[instruction.name] = {
+                    number: words for number, words in stored.items() if words is not None
                 }
 
     def of(self, instruction: Instruction) -> dict[int, Words]:
@@ -84,18 +89,35 @@ def _number(instruction: Instruction) -> int:
     return int(match[1]) if match else 0
 
 
-def _as_stored(words: Sequence[int], shape: Shape | None) -> Words:
-    """Elements in the order in which they lie in memory: rows padded to tiles, tiles one after the other."""
+def _as_stored(words: Sequence[int], shape: Shape | None) -> Words | None:
+    """Elements in the order in which they lie in memory: rows padded to tiles, tiles one after the other.
+
+    Of narrow types several rows share the words of one, the first in the lowest bits. None for another layout of them.
+    """
     tile = _TILE.search(shape.layout) if shape else None
+    narrow = _NARROW.match(shape.dtype) if shape else None
+    share = _WORD_BITS // int(narrow[1]) if narrow else 1
     if shape is None or tile is None or len(shape.dims) < 2:
-        return tuple(words)
+        return tuple(words) if share == 1 else None
     high, low = ([1, *(int(n) for n in tile[1].split(","))])[-2:]
+    if int(tile[2] or 1) != share or high % share:
+        return None
     *outer, rows, columns = shape.dims
     across, down = math.ceil(columns / low), math.ceil(rows / high)
-    stored = [0] * (math.prod(outer) * down * across * high * low)
+    stored = [0] * (math.prod(outer) * down * across * high // share * low)
     for index, word in enumerate(words):
         rest, column = divmod(index, columns)
         plane, row = divmod(rest, rows)
-        place = ((plane * down + row // high) * across + column // low) * high * low
-        stored[place + row % high * low + column % low] = word
+        place = ((plane * down + row // high) * across + column // low) * (high // share) * low
+        place += row % high // share * low + column % low
+        stored[place] |= _part(word, row % share, share)
     return tuple(stored)
+
+
+def _part(word: int, number: int, share: int) -> int:
+    """A narrow element at its place in a word, as a signed word; a whole word as it is."""
+    if share == 1:
+        return word
+    bits = _WORD_BITS // share
+    value = (word & ((1 << bits) - 1)) << (number * bits)
+    return value - (1 << _WORD_BITS) if value >> (_WORD_BITS - 1) else value

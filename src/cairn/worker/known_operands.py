@@ -19,7 +19,10 @@ from jaxlib.mlir import ir
 KERNEL_CALL = "tpu_custom_call"
 MAX_INLINED = 256  # calls; a program with more is not looked at further
 MAX_ELEMENTS = 1 << 18  # one kernel's scalar memory holds a megabyte
-_INTEGERS = {"i32": np.int32, "ui32": np.uint32}
+_INTEGERS = {
+    **{"i32": np.int32, "ui32": np.uint32},
+    **{"i16": np.int16, "ui16": np.uint16, "i8": np.int8, "ui8": np.uint8},  # masks are narrow
+}
 _FORBIDDEN = ("stablehlo.custom_call", "stablehlo.rng", "stablehlo.infeed", "stablehlo.recv")
 
 Known = list[dict[str, Any]]

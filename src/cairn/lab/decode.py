@@ -56,13 +56,12 @@ class Block:
 
 
 class Decoder:
-    """Decodes blocks of one program on demand and remembers them; `left_out`: units that are not modelled."""
+    """Decodes blocks of one program on demand and remembers them."""
 
-    def __init__(self, program: Program, chip: Chip, left_out: frozenset[int] = frozenset()) -> None:
+    def __init__(self, program: Program, chip: Chip) -> None:
         self._program = program
         self._chip = chip
         self._units = Units(chip)
-        self._left_out = left_out
         self.registers = Registers(program)
         self._blocks: dict[int, Block] = {}
         self._serial = 0
@@ -160,8 +159,7 @@ class Decoder:
         step = steps[-1]
         for operation in bundle.operations:
             for unit in self._units.events(operation):
-                if unit.unit not in self._left_out:
-                    step.units.append((len(step.addresses), unit))
+                step.units.append((len(step.addresses), unit))
                 is_product = unit.kind == "send" and self._units.is_matrix(unit.unit)
                 step.mxu_busy += unit.interval if is_product else 0
                 step.batches += unit.latches
@@ -261,11 +259,17 @@ class Decoder:
 
 
 def _unmarked_exit(program: Program) -> set[int]:
-    """The region that starts nowhere and so must be the exit bundle, which carries no mark; at most one."""
+    """Regions that start nowhere: they begin with the exit bundle, which carries no mark.
+
+    The only one of a program is the exit. Of several, those whose preceding region ends in the last bundle before it.
+    """
     branches = (branch for bundle in program.bundles if (branch := _branch_of(bundle)) is not None)
     names = (branch.operands[-1].removeprefix("$region") for branch in branches)
     missing = {int(name) for name in names if name.isdigit() and int(name) not in program.region_starts}
-    return missing if len(missing) == 1 and program.has_exit else set()
+    if not program.has_exit:
+        return set()
+    last = len(program.bundles) - 2
+    return missing if len(missing) == 1 else {one for one in missing if program.region_ends.get(one - 1) == last}
 
 
 def _branch_of(bundle: Bundle) -> Operation | None:

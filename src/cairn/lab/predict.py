@@ -18,7 +18,6 @@ from cairn.lab.schedule import Refused, Schedule, Times
 from cairn.lab.service import CompileResult
 
 MODEL_VERSION = "e1.1"
-_UNQUEUED_MARGIN = 0.25  # added where the time that matrix results are awaited is missing; stated, not fitted
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,6 @@ def _prediction(total_us: float, times: Times, figures: Chip, *, has_kernels: bo
     breakdown, mxu_util = _breakdown(total_us, times, has_kernels=has_kernels), times.mxu_busy_us / total_us
     bound = regime(breakdown, mxu_util)
     margin = figures.interval_fraction[bound] + times.by_bytes_us / total_us
-    if times.unqueued:
-        margin += _UNQUEUED_MARGIN
     return Prediction(
         us=total_us,
         low_us=total_us / (1.0 + margin),
@@ -125,8 +122,6 @@ def _flags(total_us: float, times: Times, figures: Chip) -> list[str]:
     )
     rest = (times.copies_us + times.overhead_us) / total_us
     flags.append(f"{simulated:.0%} of the time from bundles, {by_bytes:.0%} by bytes, {rest:.0%} copies and calls")
-    if times.unqueued:
-        flags.append(f"matrix queues not modelled in: {', '.join(sorted(times.unqueued))}")
     flags.extend(f"by bytes only, {reason}" for reason in sorted(times.unresolved))
     if figures.clock_scale != 1.0:
         flags.append(

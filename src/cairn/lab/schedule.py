@@ -47,6 +47,7 @@ _ELSEWHERE_START = ("custom-call-start", "call-start")  # begun on the SparseCor
 _ELSEWHERE_UPDATE = ("custom-call-update", "call-update")
 _ELSEWHERE_DONE = ("custom-call-done", "call-done")
 _SMALL_BYTES = 4096
+_MOST_UNEVEN_TRIPS = 128  # of a loop whose iterations differ, so that each is walked
 _MAX_NESTING = 16
 _CALL = re.compile(r"^ *(0x[0-9a-f]+) .*= inlined_call ", re.MULTILINE)
 
@@ -92,7 +93,6 @@ class Times:
     bundles: float = 0.0
     spills: float = 0.0
     fills: float = 0.0
-    unqueued: set[str] = field(default_factory=set)
     unresolved: set[str] = field(default_factory=set)
 
 
@@ -157,13 +157,16 @@ class Schedule:
     # Loops -------------------------------------------------------------------------------------------------------
 
     def _loop(self, instruction: Instruction, outer: Computation, scalars: Scalars, weight: float) -> float:
-        """First, second and last iteration are walked; those between are like the second."""
+        """First, second and last iteration are walked; those between are like the second, or are walked too."""
         loop = Loop(self._module, instruction, outer, scalars)
         trips = loop.trips()
         if trips is None:
             raise Refused(f"the trip count of {instruction.name} does not follow from the program")
+        uneven = loop.uneven(lambda inner: inner.attribute("custom_call_target") == KERNEL)
+        if uneven and trips > _MOST_UNEVEN_TRIPS:
+            raise Refused(f"what {instruction.name} does differs between its {trips} iterations")
         total_us = 0.0
-        for iteration, times in _representatives(trips):
+        for iteration, times in ((each, 1) for each in range(trips)) if uneven else _representatives(trips):
             total_us += times * self._walk(loop.body, loop.scalars(iteration), weight * times)
         return total_us
 
@@ -231,13 +234,13 @@ class Schedule:
             known |= self._known.of(instruction)
             run = self._kernels.run(name, known)
             if run.refused is None:
-                return self._simulated(instruction.name, run, weight, is_kernel=is_kernel)
+                return self._simulated(run, weight, is_kernel=is_kernel)
             if is_kernel or not _memory_bound(instruction, self._module):
                 raise Refused(f"{instruction.opcode} {instruction.name}: {run.refused}")
             self.times.unresolved.add(f"{instruction.name}: {run.refused}")
         return self._by_bytes(instruction, computation, weight)
 
-    def _simulated(self, name: str, run: Run, weight: float, *, is_kernel: bool) -> float:
+    def _simulated(self, run: Run, weight: float, *, is_kernel: bool) -> float:
         times, per_us = self.times, self._chip.cycles_per_us
         split = times.kernels if is_kernel else times.fusions
         per_core_us = per_us / self._chip.slowing(run.mxu_busy_cycles / max(1, run.cycles))
@@ -254,8 +257,6 @@ class Schedule:
         times.bundles += weight * run.bundles
         times.spills += weight * run.spills
         times.fills += weight * run.fills
-        if not run.queues:
-            times.unqueued.add(name)
         return parts.total_us + self._call_us
 
     def _by_bytes(self, instruction: Instruction, computation: Computation, weight: float) -> float:
@@ -283,7 +284,9 @@ def _moved_bytes(instruction: Instruction, computation: Computation) -> int:
     """Bytes between an instruction and HBM: operands and results that lie there, each once."""
     if instruction.opcode.endswith("-start"):  # source, destination and a flag: the smaller array is what moves
         return min((shape.size_bytes for shape in instruction.shapes if shape.dims), default=0)
-    sources = (computation.find(name) for name in instruction.operands)
+    sources = [computation.find(name) for name in instruction.operands]
+    if instruction.opcode == "dynamic-update-slice" and sources[1] is not None:  # in place: only the slice moves
+        return 2 * sum(shape.size_bytes for shape in sources[1].shapes if shape.space == 0)
     shapes = [shape for source in sources if source is not None for shape in source.shapes]
     return sum(shape.size_bytes for shape in (*shapes, *instruction.shapes) if shape.space == 0)
 

@@ -19,16 +19,18 @@ from cairn.lab.scalar import UnknownControl
 from cairn.lab.unit_events import Units
 from cairn.lab.units import Passed, QueueMismatch, UnitQueues
 
-_ATTEMPTS = 4  # kinds of units that may prove wrong, and one
 MAX_BLOCKS = 1_200_000  # some twenty seconds; a program that is longer is refused, not extrapolated
+
+
+class Implausible(Exception):
+    """A self-check failed: the model has misread the program."""
 
 
 @dataclass(frozen=True)
 class Run:
     """What one core did. Cycles are core cycles; `refused` is the reason why there is no result, or None.
 
-    `unit_stall_cycles`: spent waiting for results of other units than the matrix units. `queues`: whether the
-    matrix units were modelled.
+    `unit_stall_cycles`: spent waiting for results of other units than the matrix units.
     """
 
     cycles: int = 0
@@ -42,7 +44,6 @@ class Run:
     copies: int = 0
     spills: int = 0
     fills: int = 0
-    queues: bool = True
     sent: tuple[dma.Arrival, ...] = ()
     refused: str | None = None
 
@@ -78,8 +79,6 @@ class Simulator:
         self._remembers = remembers
         self._chip = chip
         self._units = Units(chip)
-        self._program = program
-        self._left_out: frozenset[int] = frozenset()  # units whose queues the program does not follow
         self._decoder = Decoder(program, chip)
         self._max_blocks = max_blocks
 
@@ -99,45 +98,36 @@ class Simulator:
             shared: both cores draw on the memory at the same time.
             operands: words of the call's operands by number, as far as they are known.
             received: what the other core's copies bring to this one (its `Run.sent`).
-            observer: told where every cycle of the run went. A run whose unit model proves wrong is begun again
-                without that unit: run once without an observer first, the simulator remembers which.
+            observer: told where every cycle of the run went.
         """
-        given = _Given(core, shared, received, observer, operands or {})
+        self._decoder.registers.operands = operands or {}
+        self._decoder.registers.reset(core)
+        engine = dma.DmaEngine(self._chip, shared=shared, observer=observer)
+        engine.receive(received)
         try:
-            for _ in range(_ATTEMPTS):
-                wrong = self._attempt(given)
-                if isinstance(wrong, Run):
-                    return wrong
-                self._left_out |= wrong
-                self._decoder = Decoder(self._program, self._chip, self._left_out)
-        except (UnknownControl, Unreadable, dma.LostWait) as error:
+            return self._execute(engine, UnitQueues(self._units, remembers=self._remembers), observer)
+        except (UnknownControl, Unreadable, dma.LostWait, QueueMismatch, Implausible) as error:
             return Run(refused=str(error))
-        return Run(refused="the results of its units cannot be followed")
 
-    def _attempt(self, given: "_Given") -> Run | frozenset[int]:
-        """One run; or the units whose queues proved wrong for this program, which the next one does without."""
-        self._decoder.registers.operands = given.operands
-        self._decoder.registers.reset(given.core)
-        queues = UnitQueues(self._units, remembers=self._remembers)
-        observer = given.observer
-        engine = dma.DmaEngine(self._chip, shared=given.shared, observer=observer)
-        engine.receive(given.received)
+    def _execute(self, engine: dma.DmaEngine, queues: UnitQueues, observer: Observer | None) -> Run:
+        """One run.
+
+        Raises:
+            Implausible, QueueMismatch, LostWait: the model has misread the program.
+        """
         tally = _Tally()
+        teller = self._told(observer)
         position: int | None = 0
-        try:
-            while position is not None:
-                block = self._decoder.block(position)
-                _run_block(block, tally, engine, queues, self._told(observer))
-                position = _next(block)
-                tally.blocks += 1
-                if tally.blocks > self._max_blocks:
-                    raise Unreadable(f"more than {self._max_blocks} blocks to execute: too long to simulate")
-        except QueueMismatch as mismatch:
-            return self._units.alike(mismatch.unit)
-        if queues.left_over:
-            return self._units.alike(queues.left_over[0])
+        while position is not None:
+            block = self._decoder.block(position)
+            _run_block(block, tally, engine, queues, teller)
+            position = _next(block)
+            tally.blocks += 1
+            if tally.blocks > self._max_blocks:
+                raise Unreadable(f"more than {self._max_blocks} blocks to execute: too long to simulate")
         result = self._result(tally, engine)
-        return self._units.alike(0) if self._suspicious(result) else result
+        self._check(result, queues)
+        return result
 
     def _told(self, observer: Observer | None) -> "_Teller | None":
         return None if observer is None else _Teller(observer, self._units.names)
@@ -155,28 +145,26 @@ class Simulator:
             copies=engine.copies,
             spills=tally.spills,
             fills=tally.fills,
-            queues=not any(self._units.is_matrix(unit) for unit in self._left_out),
             sent=tuple(engine.sent),
         )
 
-    def _suspicious(self, run: Run) -> bool:
-        """Self-check: half the time lost to units that are hardly busy, and more than latency can explain.
+    def _check(self, run: Run, queues: UnitQueues) -> None:
+        """Results that nobody took, or half the time lost to units that are hardly busy: the model is wrong.
 
         A chain of small dependent products does lose most of its time to the latency of results: at most one full
         latency and one loading of weights for every time that a unit takes over new weights.
+
+        Raises:
+            Implausible: there must be no number.
         """
+        if queues.left_over:
+            raise Implausible(
+                f"results are left in the queue of {self._units.names[queues.left_over[0]]} at the end"
+            )
         idle = run.mxu_stall_cycles > 0.5 * run.cycles and run.mxu_busy_cycles < 0.2 * run.cycles
         loading = 16 * self._chip.matpush_interval_cycles["transposed"]
-        return idle and run.mxu_stall_cycles > run.batches * (self._chip.matmul_latency_cycles + loading)
-
-
-@dataclass(frozen=True)
-class _Given:
-    core: int
-    shared: bool
-    received: tuple[dma.Arrival, ...]
-    observer: Observer | None
-    operands: Mapping[int, Words]
+        if idle and run.mxu_stall_cycles > run.batches * (self._chip.matmul_latency_cycles + loading):
+            raise Implausible("most of the time is lost to matrix units that are hardly busy")
 
 
 class _Teller:

@@ -61,11 +61,6 @@ class Units:
     def is_matrix(self, unit: int) -> bool:
         return unit < self._chip.mxu_count
 
-    def alike(self, unit: int) -> frozenset[int]:
-        """All units of the same kind."""
-        kind = self.names[unit].rstrip("0123456789")
-        return frozenset(n for n, name in enumerate(self.names) if name.rstrip("0123456789") == kind)
-
     def events(self, operation: Operation) -> list[UnitEvent]:
         """What an operation does to queued units; a pop may add up the results of two."""
         opcode = operation.opcode

@@ -21,11 +21,7 @@ Events = Sequence[tuple[int, UnitEvent]]  # by offset in the step
 
 
 class QueueMismatch(Exception):
-    """A result of this unit was taken that no operation made: the queue model has misread the program."""
-
-    def __init__(self, unit: int) -> None:
-        super().__init__(f"a result is taken from the empty queue of unit {unit}")
-        self.unit = unit
+    """A result was taken that no operation made: the queue model has misread the program."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,9 @@ class UnitQueues:
             if event.kind == "pop":
                 ready = unit.take(event.place)
                 if ready is None and self._units.is_matrix(event.unit):
-                    raise QueueMismatch(event.unit)
+                    raise QueueMismatch(
+                        f"a result is taken from the empty queue of {self._units.names[event.unit]}"
+                    )
                 waited = max(0, (ready or 0) - now)
             elif event.kind == "push":
                 unit.push_free = max(now, unit.push_free) + event.interval

@@ -61,7 +61,9 @@ def compile_export(exported: bytearray, topology: str, given: Sequence[dict[str,
     arguments = [jax.ShapeDtypeStruct(aval.shape, aval.dtype, sharding=on_device) for aval in program.in_avals]
     started = time.monotonic()
     # keep_unused: the compiled program has the parameters of the function that was exported, in its order.
-    lowered = jax.jit(program.call, keep_unused=True).trace(*arguments).lower(lowering_platforms=("tpu",))
+    # out_shardings: a program without parameters has nothing else that says where it runs.
+    jitted = jax.jit(program.call, keep_unused=True, **({} if arguments else {"out_shardings": on_device}))
+    lowered = jitted.trace(*arguments).lower(lowering_platforms=("tpu",))
     lowered_s = time.monotonic() - started
     compiled = lowered.compile()
     return {

@@ -7,7 +7,7 @@ CLIENTS := .clients/.installed
 ATTEMPTS ?= 6
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test clients check format docs clean
+.PHONY: help setup demo test clients check format docs site clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,7 +52,10 @@ format: setup ## Format the code and regenerate the documentation
 	@$(MAKE) --no-print-directory docs
 
 docs: setup ## Regenerate the generated parts of README.md and docs/
-	@$(BIN)/cog -r README.md docs/cli.md docs/judge.md docs/targets.md docs/report.md
+	@$(BIN)/cog -r README.md docs/cli.md docs/judge.md docs/targets.md docs/report.md docs/formats.md
+
+site: setup ## Build the documentation as a site in build/site; a link that leads nowhere ends it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict && echo "cairn: open build/site/index.html"
 
 clean: ## Remove environments, caches and runs; branches of climbs stay
-	@rm -rf $(VENV) .clients .cairn .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .clients .cairn build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -65,3 +65,19 @@ def verdict_table() -> str:
             if given is verdict:
                 rows.append(f"| `{verdict}` | `{reason}` | {meaning} |")
     return "\n".join([*rows, ""])
+
+
+def ledger_table() -> str:
+    """Every event that a ledger may hold, with what it says."""
+    from cairn.climb.ledger import EVENTS
+
+    rows = [f"| `{event}` | {meaning} |" for event, meaning in EVENTS.items()]
+    return "\n".join(["| event | says |", "|---|---|", *rows, ""])
+
+
+def ends_table() -> str:
+    """Every reason for which a climb ends, with its exit code."""
+    from cairn.climb.ends import ENDS
+
+    rows = [f"| `{reason}` | {end.code} | {end.meaning} |" for reason, end in ENDS.items()]
+    return "\n".join(["| reason | exit code | meaning |", "|---|---|---|", *rows, ""])

@@ -1,63 +1,93 @@
-"""What the kernels of this repository are predicted to cost on every chip, beside their baselines and their floors.
+"""What the kernels of this repository are predicted to cost on every chip, beside compiler, peers and floors.
 
-    python benchmarks/kernels.py [--problem NAME ...] [--target CHIP ...] [--markdown docs/results.md]
+    python benchmarks/kernels.py [--problem NAME ...] [--target CHIP ...] [--tune POINTS] [--markdown docs/results.md]
 
-Every row is the first bench shape of a problem on one chip: the target floor (operations and bytes of a stated good
-form at the chip's nominal rates), the baseline, and the variant that climbs start from, at its defaults and at the
-setting that `tuned.json` beside this file names for that chip. All numbers are *predicted* from the schedule that the
-real TPU compiler made; none was measured. Answers come from the compile cache, so a second run is quick.
-`--tune` ranks the whole grid of tunables for every row first (`cairn lab sweep`; minutes to hours) and writes what won
-to `tuned.json`.
+A row is one variant on one bench shape of one chip: `xla_*` is what the compiler makes of plain JAX, `jax_*` a kernel
+that ships with jax, `pallas_*` ours. A variant with tunables has a second row at the best settings known for that chip
+(`tuned.json` beside this file). All times are *predicted* from the schedule that the real TPU compiler made; none was
+measured. Everything runs in this one process, and compiled programs are kept in cairn's cache: a second run takes
+minutes, also with another cost model. `--tune` first tries settings, on the first bench shape: those that won on other
+chips, and POINTS more from the problem's space, drawn at random. `--rows FILE` keeps the raw rows.
 """
 
 import argparse
-import importlib.util
+import contextlib
+import itertools
 import json
-import subprocess
+import random
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+import kernels_page
+import msgspec
+from kernels_page import Row
 
-from cairn.roofline import chips, target_floor
+from cairn.judge import physics
+from cairn.judge.protocol import Oracle
+from cairn.lab import chip as lab_chip
+from cairn.lab.bench import Answer, Bench
+from cairn.lab.cache import default_cache
+from cairn.lab.facts import facts_of
+from cairn.lab.lowering import Request
+from cairn.lab.subject import Subject
+from cairn.lab.user_files import find
+from cairn.problem import Problem, Shape, holds, load_problem
+from cairn.roofline import chips
 
 ROOT = Path(__file__).resolve().parent.parent
 TUNED = Path(__file__).with_name("tuned.json")
 TARGETS = ("tpu-v4", "tpu-v5e", "tpu-v5p", "tpu-v6e", "tpu7x")
+SEED = 20_240_229
+SLOW_S = 600.0  # one compile
+Setting = dict[str, Any]
+Tuned = dict[str, dict[str, dict[str, Setting]]]  # problem, variant, chip
 
 
-@dataclass(frozen=True)
-class Row:
-    """One problem on one chip; times in microseconds, None where the model refuses."""
+class Subjects:
+    """Variants of one problem as the lab wants them; the problem's oracle is asked once for each shape."""
 
-    problem: str
-    target: str
-    floor_us: float | None
-    baseline: dict[str, Any]
-    default: dict[str, Any]
-    tuned: dict[str, Any] | None
-    setting: dict[str, Any]
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._oracle = Oracle(problem, Path(sys.executable))
+        bench = problem.shapes.bench
+        self._arrays = [[{"kind": "array", **spec} for spec in self._oracle.specs(shape)] for shape in bench]
+        self._given = [self._oracle.given(shape) for shape in bench]
+        self._costs = [self._oracle.cost(shape) for shape in bench]
+        self._oracle.close()
 
-    @property
-    def best(self) -> dict[str, Any]:
-        return self.tuned if self.tuned is not None and self.tuned["us"] is not None else self.default
+    def subject(self, variant: str, index: int, setting: Setting) -> Subject:
+        call = {"positional": self._arrays[index], "keyword": {}}
+        given = self._given[index]
+        function = find(f"{self.problem.variant(variant)}:run")
+        request = Request(setting, call)
+        return Subject(f"{self.problem.name}/{variant}", function, request, given=(given,) if given else ())
+
+    def floor_us(self, index: int, target: str) -> float:
+        dtype = next(iter(self.problem.outputs.values()))
+        return physics.floors_of(chips()[target], self._costs[index], dtype).target.us
 
 
 def main() -> int:
     arguments = _arguments()
-    tuned = json.loads(TUNED.read_text()) if TUNED.exists() else {}
-    rows = []
-    for name in arguments.problem or sorted(path.parent.name for path in ROOT.glob("kernels/*/problem.yaml")):
-        problem = yaml.safe_load((ROOT / "kernels" / name / "problem.yaml").read_text())
-        for target in arguments.target or TARGETS:
-            if arguments.tune and problem.get("tunables", {}).get(problem["start"]):
-                _tune(tuned, problem, target)
-            rows.append(_row(problem, target, tuned.get(name, {}).get(target, {})))
-            print(_line(rows[-1]), flush=True)
+    tuned: Tuned = json.loads(TUNED.read_text()) if TUNED.exists() else {}
+    names = arguments.problem or sorted(path.parent.name for path in ROOT.glob("kernels/*/problem.yaml"))
+    everything = [Subjects(load_problem(ROOT / "kernels" / name)) for name in names]
+    rows: list[Row] = []
+    for target in arguments.target or TARGETS:
+        with Bench(Path(sys.executable), target, cache=default_cache(), timeout_s=SLOW_S) as bench:
+            for subjects in everything:
+                if arguments.tune is not None:
+                    _tune(bench, subjects, tuned, arguments.tune)
+                for row in _rows(bench, subjects, tuned, arguments.shapes):
+                    rows.append(row)
+                    print(row.line(), flush=True)
+    if arguments.rows:
+        arguments.rows.write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
     if arguments.markdown:
-        arguments.markdown.write_text(_page(rows), encoding="utf-8")
+        problems = [subjects.problem for subjects in everything]
+        arguments.markdown.write_text(kernels_page.page(rows, problems), encoding="utf-8")
     return 0
 
 
@@ -65,114 +95,73 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", action="append", help="only this one; may be repeated")
     parser.add_argument("--target", action="append", choices=TARGETS, help="only this chip; may be repeated")
-    parser.add_argument("--tune", action="store_true", help="sweep the tunables first")
+    parser.add_argument("--shapes", type=int, default=99, help="only the first so many bench shapes")
+    parser.add_argument("--tune", type=int, metavar="POINTS", help="try so many settings more first")
+    parser.add_argument("--rows", type=Path, help="write the raw rows here, as JSON")
     parser.add_argument("--markdown", type=Path, help="write the page of results here")
     return parser.parse_args()
 
 
-def _row(problem: dict[str, Any], target: str, setting: dict[str, Any]) -> Row:
-    name = problem["name"]
-    baseline = _ask("predict", name, target, problem["baseline"], {})
-    default = _ask("predict", name, target, problem["start"], {})
-    best = _ask("predict", name, target, problem["start"], setting) if setting else None
-    return Row(name, target, _floor(problem, target), baseline, default, best, setting)
+def _rows(bench: Bench, subjects: Subjects, tuned: Tuned, most_shapes: int) -> Iterator[Row]:
+    problem = subjects.problem
+    for index, shape in enumerate(problem.shapes.bench[:most_shapes]):
+        for variant in sorted(problem.variants(), key=kernels_page.order):
+            settings: list[Setting] = [{}]
+            best = tuned.get(problem.name, {}).get(variant, {}).get(bench.target)
+            settings += [best] if best else []
+            for setting in settings:
+                answer = bench.predict(subjects.subject(variant, index, setting))
+                yield _row(answer, variant, setting, shape, subjects.floor_us(index, bench.target), problem.name)
 
 
-def _ask(command: str, name: str, target: str, variant: str, setting: dict[str, Any]) -> dict[str, Any]:
-    sets = [word for key, value in setting.items() for word in ("--set", f"{key}={value}")]
-    options = ["--variant", variant, "--target", target, *sets, "--json"]
-    cairn = Path(sys.executable).with_name("cairn")
-    words = [str(cairn), "lab", command, str(ROOT / "kernels" / name), *options]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"{' '.join(words)}\n{done.stderr}")
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
-
-
-def _tune(tuned: dict[str, Any], problem: dict[str, Any], target: str) -> None:
-    rows = _ask("sweep", problem["name"], target, problem["start"], {})["rows"]  # the best first
-    if rows and rows[0]["us"] is not None:
-        tuned.setdefault(problem["name"], {})[target] = rows[0]["settings"]
-        TUNED.write_text(json.dumps(tuned, indent=2, sort_keys=True) + "\n")
-
-
-def _floor(problem: dict[str, Any], target: str) -> float | None:
-    """The target floor of the first bench shape, from the problem's own reference file."""
-    path = ROOT / "kernels" / problem["name"] / problem["reference"]
-    spec = importlib.util.spec_from_file_location("reference", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    cost = getattr(module, "target_cost", module.cost)
-    flops, bytes_ = cost(problem["shapes"]["bench"][0])
-    return target_floor(chips()[target], flops, bytes_, "bfloat16").us
-
-
-def _line(row: Row) -> str:
-    return " | ".join(
-        f"{text:>16}"
-        for text in (
-            row.problem,
-            row.target,
-            f"floor {_us(row.floor_us)}",
-            f"baseline {_us(row.baseline['us'])}",
-            f"ours {_us(row.default['us'])}",
-            f"tuned {_us(row.best['us'])}",
-            f"{_times(row.baseline['us'], row.best['us'])} baseline",
-            f"{_times(row.best['us'], row.floor_us)} floor",
-        )
+def _row(answer: Answer, variant: str, setting: Setting, shape: Shape, floor_us: float, name: str) -> Row:
+    compiled, prediction = answer.compiled, answer.prediction
+    figures = lab_chip.load(answer.target)
+    facts = [] if compiled is None else [facts_of(compiled.dump, call, figures) for call in compiled.custom_calls]
+    sizes = [each.vmem_bytes for each in facts if each.vmem_bytes is not None]
+    return Row(
+        problem=name,
+        target=answer.target,
+        shape=dict(shape),
+        variant=variant,
+        setting=dict(setting),
+        floor_us=floor_us,
+        us=None if prediction is None else prediction.us,
+        low_us=None if prediction is None else prediction.low_us,
+        high_us=None if prediction is None else prediction.high_us,
+        refused=answer.refused,
+        bundles=sum(each.bundles for each in facts) if facts else None,
+        spills=sum(each.spills for each in facts) if facts else None,
+        vmem_bytes=max(sizes) if sizes else None,
+        breakdown={} if prediction is None else dict(prediction.breakdown),
+        versions=dict(answer.as_data()["versions"]),
     )
 
 
-def _us(value: float | None) -> str:
-    return "refused" if value is None else f"{value:,.0f}"
+def _tune(bench: Bench, subjects: Subjects, tuned: Tuned, points: int) -> None:
+    """Try settings of every variant that has tunables; what is best, the known best among them, is kept."""
+    problem = subjects.problem
+    for variant in problem.tunables:
+        won = tuned.setdefault(problem.name, {}).setdefault(variant, {})
+        tried = {}
+        for setting in _candidates(problem, variant, list(won.values()), points):
+            answer = bench.predict(subjects.subject(variant, 0, setting))
+            if answer.prediction is not None and answer.prediction.us is not None:
+                tried[json.dumps(setting)] = answer.prediction.us
+        if tried:
+            won[bench.target] = json.loads(min(tried, key=lambda key: tried[key]))
+            with contextlib.suppress(FileNotFoundError):
+                TUNED.write_text(json.dumps(tuned, indent=2, sort_keys=True) + "\n")
 
 
-def _times(above: float | None, below: float | None) -> str:
-    return "-" if above is None or not below else f"{above / below:.2f}x"
-
-
-def _page(rows: list[Row]) -> str:
-    versions = rows[0].default["versions"]
-    lines = [
-        "# Predicted cost of the kernels",
-        "",
-        "Generated by `python benchmarks/kernels.py --markdown docs/results.md`; nothing here was typed, and nothing",
-        "was measured: every time is *predicted* from the schedule of the real TPU compiler, with the interval that",
-        "the model states for itself ([how far to trust it](lab.md)).",
-        "",
-        f"jax {versions['jax']}, libtpu {versions['libtpu']}, model {versions['model']}. One row is a problem's first",
-        "bench shape. `floor`: the target floor, a goal; shapes under `heldout` in a problem are never used here.",
-        "",
+def _candidates(problem: Problem, variant: str, known: list[Setting], points: int) -> list[Setting]:
+    tunables, shape = problem.tunables[variant], problem.shapes.bench[0]
+    grid = [
+        dict(zip(tunables.space, values, strict=True)) for values in itertools.product(*tunables.space.values())
     ]
-    for name in dict.fromkeys(row.problem for row in rows):
-        problem = yaml.safe_load((ROOT / "kernels" / name / "problem.yaml").read_text())
-        shape = ", ".join(f"{key}={size}" for key, size in problem["shapes"]["bench"][0].items())
-        lines += [
-            f"## {name}",
-            "",
-            f"{problem['title']}. {shape}. `{problem['start']}` against `{problem['baseline']}`.",
-            "",
-        ]
-        lines += [
-            "| chip | floor us | baseline us | ours, default | ours, best | interval | of baseline | of floor "
-            "| spills | setting |"
-        ]
-        lines += ["|---|---|---|---|---|---|---|---|---|---|"]
-        lines += [_cells(row) for row in rows if row.problem == name]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _cells(row: Row) -> str:
-    best = row.best
-    interval = "-" if best["us"] is None else f"{_us(best['low_us'])} - {_us(best['high_us'])}"
-    setting = " ".join(f"{key}={value}" for key, value in row.setting.items()) or "default"
-    cells = [row.target, _us(row.floor_us), _us(row.baseline["us"]), _us(row.default["us"]), _us(best["us"])]
-    cells += [interval, _times(row.baseline["us"], best["us"]), _times(best["us"], row.floor_us)]
-    return "| " + " | ".join([*cells, f"{best['spills']:,}", setting]) + " |"
+    allowed = [point for point in grid if holds(tunables.constraints, {**shape, **point})]
+    drawn = random.Random(SEED).sample(allowed, min(points, len(allowed)))
+    return list({json.dumps(each, sort_keys=True): each for each in [*known, *drawn]}.values())
 
 
 if __name__ == "__main__":

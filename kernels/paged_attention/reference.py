@@ -74,7 +74,7 @@ def reference(q, k, v, lengths, table) -> tuple[np.ndarray, ...]:
 
 def cost(shape: dict[str, int]) -> tuple[int, int]:
     """(flops, bytes): two products with every key that counts; those keys and values, q and o moved once."""
-    B, H, Hk, D, page, L = _sizes(shape)
+    B, H, Hk, D, _, L = _sizes(shape)
     keys = int(_lengths(B, L).sum())
     moved = BF16_BYTES * D * (2 * Hk * keys + 2 * B * H) + INT32_BYTES * B
     return 4 * H * D * keys, moved

@@ -1,10 +1,12 @@
 """One suite for every problem and variant found on disk; adding a kernel adds its tests.
 
 Variants run in Pallas's interpreter on small shapes, against the float64 oracle and within the problem's
-tolerance. The last tests hand every variant to the real TPU compiler. Nothing here measures speed.
+tolerance. Kernels that ship with jax (`jax_*`) are peers to be compared with: they get one shape and some slack, and
+no tuning. The last tests hand our own kernels to the real TPU compiler. Nothing here measures speed.
 """
 
 import dataclasses
+import fnmatch
 import functools
 import itertools
 import json
@@ -24,6 +26,7 @@ VARIANTS = [(name, path.stem) for name in PROBLEMS for path in sorted((KERNELS /
 SEED = 20_240_229
 MAX_OVER_RMS = 16  # the largest of 10^5..10^6 errors lies 10 to 15 times above their root mean square
 POINTS_PER_VARIANT = 3
+PEER_SLACK = 3  # splash and paged attention take scaled queries, which bfloat16 rounds once more
 
 
 @functools.cache
@@ -62,29 +65,41 @@ def assert_correct(name: str, variant: str, shape: dict, family: str, point: tup
     inputs, want, limits = oracle(name, tuple(shape.items()), family)
     outputs = interpret(name, variant, inputs, point)
     assert [out.dtype.name for out in outputs] == list(problem(name)["outputs"].values())
-    for output, got, exact, limit in zip(problem(name)["outputs"], outputs, want, limits, strict=True):
+    slack = PEER_SLACK if variant.startswith("jax_") else 1
+    for output, got, exact, (rms, worst) in zip(problem(name)["outputs"], outputs, want, limits, strict=True):
         assert got.shape == exact.shape, output
+        limit = (slack * rms, slack * worst)
         assert within(got, exact, limit), f"{output}: {errors(got, exact)} over {limit}"
     properties = getattr(load(f"{name}/reference.py"), "properties", None)
     assert properties is None or all(properties(inputs, outputs).values())
 
 
 def allowed_points(name: str, variant: str) -> list[dict]:
-    tunables = problem(name)["tunables"][variant]
+    tunables, shape = problem(name)["tunables"][variant], problem(name)["shapes"]["bench"][0]
     space = [
         dict(zip(tunables["space"], values, strict=True))
         for values in itertools.product(*tunables["space"].values())
     ]
-    return [point for point in space if all(eval(rule, {}, point) for rule in tunables.get("constraints", []))]
+    return [
+        point
+        for point in space
+        if all(eval(rule, {}, {**shape, **point}) for rule in tunables.get("constraints", []))
+    ]
+
+
+def checked_shapes(name: str, variant: str) -> list[dict]:
+    shapes = problem(name)["shapes"]
+    return shapes["check"][:1] if variant.startswith("jax_") else shapes["check"] + shapes["heldout"]
 
 
 CASES = [
     (name, variant, shape, family)
     for name, variant in VARIANTS
-    for shape in problem(name)["shapes"]["check"] + problem(name)["shapes"]["heldout"]
+    for shape in checked_shapes(name, variant)
     for family in problem(name)["families"]
 ]
-TUNED = [(name, variant) for name, variant in VARIANTS if variant in problem(name).get("tunables", {})]
+OURS = [(name, variant) for name, variant in VARIANTS if variant.startswith("pallas_")]
+TUNED = [(name, variant) for name, variant in OURS if variant in problem(name).get("tunables", {})]
 
 
 def identify(value) -> str:
@@ -92,7 +107,7 @@ def identify(value) -> str:
 
 
 def test_something_was_found():
-    assert {"flash_attention", "gdn", "gdn_decode", "matmul", "rmsnorm", "softmax"} <= set(PROBLEMS)
+    assert {"flash_attention", "gdn", "gdn_decode", "grouped_matmul", "matmul", "paged_attention"} <= set(PROBLEMS)
     for name in PROBLEMS:
         variants = {variant for found, variant in VARIANTS if found == name}
         assert {problem(name)["baseline"], problem(name)["start"]} <= variants
@@ -114,6 +129,15 @@ def test_tunables_are_fields_and_the_default_is_one_of_the_points(name, variant)
     assert 6 <= len(points) <= 150
 
 
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_only_our_kernels_may_be_climbed(name):
+    """Baseline and peers are what a kernel is compared with, so no climb may change them."""
+    patterns = problem(name)["editable"]
+    for found, variant in VARIANTS:
+        if found == name and variant.startswith("jax_"):
+            assert not any(fnmatch.fnmatch(f"variants/{variant}.py", pattern) for pattern in patterns)
+
+
 @pytest.mark.parametrize(("name", "variant"), TUNED)
 def test_other_points_match_the_oracle(name, variant):
     """A fixed random sample; every shape that is checked must accept every allowed point."""
@@ -129,7 +153,18 @@ def test_input_specs_describe_the_inputs(name):
     for shape in problem(name)["shapes"]["check"]:
         inputs = reference.make_inputs(SEED, shape)
         assert tuple((x.shape, x.dtype.name) for x in inputs) == reference.input_specs(shape)
-        assert sum(x.nbytes for x in inputs) < reference.cost(shape)[1]
+        if not hasattr(reference, "priced_with"):  # there the lengths say how much of an input counts
+            assert sum(x.nbytes for x in inputs) < reference.cost(shape)[1]
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_what_is_priced_is_an_input_that_could_be_drawn(name):
+    """Values that a price is asked for have the shape and type of their input; only whole numbers decide walks."""
+    reference = load(f"{name}/reference.py")
+    for shape in problem(name)["shapes"]["bench"]:
+        for place, values in getattr(reference, "priced_with", lambda shape: {})(shape).items():
+            assert (values.shape, values.dtype.name) == reference.input_specs(shape)[place]
+            assert np.issubdtype(values.dtype, np.integer)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -143,7 +178,7 @@ def test_tolerance_rejects_planted_faults(name):
             exact * 1.02,
             np.zeros_like(exact),
             np.full_like(exact, np.nan),
-            np.roll(exact, 1, 1),
+            np.roll(exact, 1, min(1, exact.ndim - 1)),
             one_wrong,
         ):
             assert not within(fault, exact, limit)
@@ -151,7 +186,7 @@ def test_tolerance_rejects_planted_faults(name):
 
 
 @pytest.mark.tpu_compiler
-@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+@pytest.mark.parametrize(("name", "variant"), OURS)
 def test_variant_compiles_for_a_tpu(name, variant):
     pytest.importorskip("libtpu", reason="needs the TPU compiler (not a TPU)")
     shape = json.dumps(problem(name)["shapes"]["bench"][0])

@@ -34,7 +34,7 @@ def run(q, k, v, *, config: Config) -> tuple[jax.Array]:
         block_kv_compute=math.gcd(config.block_kv_compute, block_kv),
     )
     scaled = (q.astype(jnp.float32) * D**-0.5).astype(q.dtype)
-    if H == Hk:
+    if Hk == H:
         attend = _made(splash.make_splash_mha_single_device, H, S, sizes)
         return (jax.vmap(attend)(scaled, k, v),)
     attend = jax.vmap(jax.vmap(_made(splash.make_splash_mqa_single_device, H // Hk, S, sizes)))

@@ -1,76 +1,95 @@
 """Leave a climb alone with an agent that does everything wrong, and see that nobody had to help.
 
-    python benchmarks/soak.py [--attempts 300] [--seed N]
+    python benchmarks/soak.py [--attempts 300] [--seed N] [--judge fake|real] [--acts A,B]
 
-A real repository, real processes, the real loop and fence; the judge is a table of costs, because what it takes is not
-the question. Afterwards: every attempt is accounted for, the user's repository is as it was but for the champion
-branch, nothing runs, nothing is left over, and the log agrees with the ledger.
+A real repository, real processes, the real loop and fence, on a small disk of its own (a tmpfs in a private mount
+namespace) that some acts fill, under a clock that jumps by hours. The judge is a table of costs, because what it takes
+is not the question; `--judge real` takes the real one. Afterwards: every attempt is accounted for, none was judged
+twice, the user's repository is as it was but for the champion branch, nothing runs, nothing is left over, the log
+agrees with the ledger. Then each budget has a climb of its own, and must end it within one attempt.
 """
 
 import argparse
 import collections
+import functools
+import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-
-import psutil
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "climb")]
 
+from aftermath import faults, picture, project  # noqa: E402
 from fakes import FakeJudge  # noqa: E402
 from misbehaving_agent import ACTS  # noqa: E402
 
 from cairn.agents.catalogue import AgentOptions, open_agent  # noqa: E402
+from cairn.climb import engine  # noqa: E402
 from cairn.climb.engine import Climb  # noqa: E402
-from cairn.climb.log_lint import ALL, LintOptions, lint_log  # noqa: E402
 from cairn.climb.policy import Margins  # noqa: E402
 from cairn.climb.spec import Budgets, ClimbSpec  # noqa: E402
 from cairn.climb.state import State  # noqa: E402
 from cairn.fence import fence_level  # noqa: E402
+from cairn.judge.referee import Judge  # noqa: E402
 from cairn.process import Limits  # noqa: E402
 from cairn.roofline import parse_target  # noqa: E402
-from workspace import TOY, Workspace, git  # noqa: E402
+from workspace import Workspace  # noqa: E402
 
 PLAYER = """number=${{CAIRN_ATTEMPT#a}}
 exec '{python}' '{agent}' "$(sed -n "$((10#$number))p" '{plan}')"
 """
 AGENT = ROOT / "tests" / "climb" / "misbehaving_agent.py"
+INSIDE, DISK_MIB = "CAIRN_SOAK_INSIDE", 384
+NEEDS_FENCE = {
+    "kills_everybody",
+    "reaches_for_the_project",
+    "pushes_to_the_project",
+    "destroys_objects",
+    "edits_the_judge",
+}
+NEEDS_SMALL_DISK = {"fills_the_disk"}
+BUDGETS: dict[str, tuple[Budgets, int]] = {  # the reason that must end it, and after how many attempts at most
+    "tokens": (Budgets(tokens=3500), 3),
+    "money": (Budgets(cost_usd=0.35), 3),
+    "device_minutes": (Budgets(device_s=1e-6), 1),
+    "stall": (Budgets(stall=3), 8),
+    "plateau": (Budgets(plateau=0.15), 4),
+    "wall_clock": (Budgets(wall_s=6.0), 99),
+}
 
 
-def project(folder: Path) -> Workspace:
-    """A repository with a dirty file that nobody may touch."""
-    root = folder / "project"
-    shutil.copytree(TOY, root / "kernels" / "axpy", ignore=shutil.ignore_patterns("__pycache__"))
-    (root / "registry.json").write_text('{"domain": "pallas"}\n')
-    (root / ".gitignore").write_text(".cairn\n")
-    (root / "notes.txt").write_text("committed\n")
-    git(root, "init", "--quiet", "--initial-branch=main")
-    git(root, "add", "--all")
-    git(root, "commit", "--quiet", "-m", "start")
-    (root / "notes.txt").write_text("the user's unsaved thought\n")
-    git(root, "stash")
-    git(root, "stash", "apply")
-    return Workspace(root)
+class JumpingClock(datetime):
+    """A wall clock that is wrong by up to a day, differently each time: the loop may not depend on it."""
+
+    order = random.Random(0)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + timedelta(seconds=cls.order.choice((-86_400, -40, 0, 0, 40, 86_400)))
 
 
-def picture(workspace: Workspace) -> dict[str, str]:
-    """Everything of the user's repository that a climb may not change."""
-    refs = workspace.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
-    own = [ref for ref in refs if not ref.startswith(("refs/heads/cairn/", "refs/cairn/"))]
-    hooks = sorted(path.name for path in (workspace.root / ".git" / "hooks").glob("*"))
-    return {
-        "refs": "\n".join(own),
-        "head": workspace.git("symbolic-ref", "HEAD"),
-        "status": workspace.git("status", "--porcelain"),
-        "config": (workspace.root / ".git" / "config").read_text(),
-        "hooks": " ".join(hooks),
-        "stash": workspace.git("stash", "list"),
-        "notes": (workspace.root / "notes.txt").read_text(),
-    }
+def on_small_disk() -> Path | None:
+    """Begin again in a mount namespace of its own, with a small file system in it; None when that is refused."""
+    if INSIDE in os.environ:
+        return Path(os.environ[INSIDE])
+    place = tempfile.mkdtemp(prefix="cairn-soak-")
+    mount = f"mount -t tmpfs -o size={DISK_MIB}m soak '{place}'"
+    flags = ["--mount"] if os.geteuid() == 0 else ["--mount", "--map-root-user"]
+    if subprocess.run(["unshare", *flags, "sh", "-c", mount], capture_output=True, check=False).returncode:
+        shutil.rmtree(place)
+        return None
+    again = ["unshare", *flags, "sh", "-c", f'{mount} && exec "$0" "$@"', sys.executable, *sys.argv]
+    code = subprocess.run(again, env={**os.environ, INSIDE: place}, check=False).returncode
+    shutil.rmtree(place)
+    sys.exit(code)
 
 
 def spec_for(workspace: Workspace, attempts: int, minutes: float) -> ClimbSpec:
@@ -82,43 +101,63 @@ def spec_for(workspace: Workspace, attempts: int, minutes: float) -> ClimbSpec:
         folder=workspace.root / ".cairn" / "runs" / "night",
         attempts=attempts,
         margins=Margins(sweep=0.05, edit=0.10),
-        agent_limits=Limits(wall_s=20, idle_s=3, max_output_bytes=16 * 2**20),
+        agent_limits=Limits(wall_s=20, idle_s=4, max_output_bytes=16 * 2**20),
         learnings=workspace.root / "AGENT.md",
         wall_s=minutes * 60,
-        budgets=Budgets(wait_s=60),
+        budgets=Budgets(wait_s=30),
         resilient=True,
     )
 
 
-def faults(workspace: Workspace, before: dict[str, str], state: State, spec: ClimbSpec) -> list[str]:
-    """What is not as it should be after a climb."""
-    found = [
-        f"{key} changed: {value!r} -> {picture(workspace)[key]!r}"
-        for key, value in before.items()
-        if picture(workspace)[key] != value
-    ]
-    inside = str(workspace.root)
-    for process in psutil.process_iter():
-        try:
-            if process.cwd().startswith(inside) or "misbehaving_agent" in " ".join(process.cmdline()):
-                found.append(f"still runs: {process.cmdline()}")
-        except psutil.Error:
-            continue
-    if (spec.folder / "worktrees").exists():
-        found.append("working folders are left")
-    if len(workspace.git("worktree", "list").splitlines()) != 1:
-        found.append("a linked worktree is left")
-    if state.champion != workspace.git("rev-parse", "cairn/night").strip():
-        found.append("the branch is not at the champion")
-    kept = [attempt for attempt in state.decided if attempt.commit]
-    if len(workspace.git("rev-list", "main..cairn/night").split()) != len(kept):
-        found.append("commits and kept attempts differ")
-    if state.queue:
-        found.append(f"open attempts: {[attempt.id for attempt in state.queue]}")
-    lint = lint_log(
-        spec.folder / "log.md", state, LintOptions(ALL), lambda sha: bool(workspace.git("cat-file", "-t", sha))
-    )
-    return found + [f"log: {each}" for each in lint]
+def agent_of(folder: Path, plan: list[str]) -> Any:
+    """The program that plays one act of the plan in each attempt."""
+    (folder / "plan.txt").write_text("\n".join(plan))
+    player = folder / "agent.sh"
+    player.write_text(PLAYER.format(python=sys.executable, agent=AGENT, plan=folder / "plan.txt"))
+    return open_agent("command", AgentOptions(command=f"bash '{player}'"))
+
+
+def judge_of(kind: str) -> Any:
+    if kind == "real":
+        return functools.partial(Judge, target=parse_target("tpu-v5p"), python=Path(sys.executable))
+    return lambda problem: FakeJudge(problem, [])
+
+
+def soak(folder: Path, plan: list[str], options: argparse.Namespace) -> list[str]:
+    """The long run; what was wrong with it."""
+    workspace = project(folder)
+    agent, spec = agent_of(folder, plan), spec_for(workspace, options.attempts, options.minutes)
+    before, started = picture(workspace), time.monotonic()
+    state = State()
+    for _ in range(20):  # a disk that stays full ends a launch; a service would start it again
+        state = Climb(spec, agent, open_judge=judge_of(options.judge)).run()
+        if state.ended not in ("disk_full", "rate_limit"):
+            break
+    report(state, plan, time.monotonic() - started, options)
+    wrong = faults(workspace, before, state, spec.folder)
+    if len(state.decided) < options.attempts:
+        wrong.append(f"only {len(state.decided)} attempts were decided: {state.ended} {state.ended_detail}")
+    return wrong
+
+
+def budgets(folder: Path) -> list[str]:
+    """One climb for each budget, with an agent that edits well and says what it takes."""
+    wrong = []
+    for reason, (budget, most) in BUDGETS.items():
+        own = folder / reason
+        own.mkdir()
+        workspace = project(own)
+        spec = replace(spec_for(workspace, 99, 5), budgets=budget)
+        before, started = picture(workspace), time.monotonic()
+        state = Climb(spec, agent_of(own, ["edit_well"] * 99), open_judge=judge_of("fake")).run()
+        wall_s = time.monotonic() - started
+        sys.stdout.write(
+            f"budget {reason:15} ended {state.ended} after {len(state.decided)} attempts, {wall_s:.1f} s\n"
+        )
+        if state.ended != reason or len(state.decided) > most:
+            wrong.append(f"the budget of {reason} did not end it in time")
+        wrong += faults(workspace, before, state, spec.folder)
+    return wrong
 
 
 def main() -> None:
@@ -126,30 +165,24 @@ def main() -> None:
     parser.add_argument("--attempts", type=int, default=300)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--acts", default="", help="only these, separated by commas")
+    parser.add_argument("--judge", choices=["fake", "real"], default="fake")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
     options = parser.parse_args()
-    acts = options.acts.split(",") if options.acts else list(ACTS)
+    small = on_small_disk()
+    left_out = (set() if fence_level() == "fenced" else NEEDS_FENCE) | (set() if small else NEEDS_SMALL_DISK)
+    acts = options.acts.split(",") if options.acts else [act for act in ACTS if act not in left_out]
     order = random.Random(options.seed)
-    with tempfile.TemporaryDirectory(prefix="cairn-soak-") as name:
-        workspace = project(Path(name))
-        plan = [act for _ in range(1 + options.attempts // len(acts)) for act in order.sample(acts, len(acts))]
-        (Path(name) / "plan.txt").write_text("\n".join(plan))
-        player = Path(name) / "agent.sh"
-        player.write_text(PLAYER.format(python=sys.executable, agent=AGENT, plan=Path(name) / "plan.txt"))
-        agent = open_agent("command", AgentOptions(command=f"bash '{player}'"))
-        spec = spec_for(workspace, options.attempts, options.minutes)
-        before, asked = picture(workspace), []
-        started = time.monotonic()
-        climb = Climb(spec, agent, open_judge=lambda problem: FakeJudge(problem, asked))  # type: ignore[arg-type,return-value]
-        state = climb.run()
-        wall_s = time.monotonic() - started
-        wrong = faults(workspace, before, state, spec)
-        report(state, plan, wall_s, options.seed)
-        sys.stdout.write("".join(f"FAULT {fault}\n" for fault in wrong))
-    sys.exit(1 if wrong or len(state.decided) < options.attempts else 0)
+    JumpingClock.order = order
+    engine.datetime = JumpingClock  # type: ignore[misc,attr-defined]
+    plan = [act for _ in range(2 + 2 * options.attempts // len(acts)) for act in order.sample(acts, len(acts))]
+    with tempfile.TemporaryDirectory(prefix="cairn-soak-", dir=small) as name:
+        (Path(name) / "long").mkdir()
+        wrong = soak(Path(name) / "long", plan, options) + budgets(Path(name))
+    sys.stdout.write("".join(f"FAULT {fault}\n" for fault in wrong) + f"{len(wrong)} faults, human actions 0\n")
+    sys.exit(1 if wrong else 0)
 
 
-def report(state: State, plan: list[str], wall_s: float, seed: int) -> None:
+def report(state: State, plan: list[str], wall_s: float, options: argparse.Namespace) -> None:
     """What became of each act."""
     table: dict[str, collections.Counter[str]] = {}
     for attempt in state.attempts.values():
@@ -161,9 +194,9 @@ def report(state: State, plan: list[str], wall_s: float, seed: int) -> None:
         sys.stdout.write(f"{act:34} {', '.join(f'{label} {count}' for label, count in counts.most_common())}\n")
     extra = sum(attempt.agent_s + attempt.judge_s for attempt in state.attempts.values())
     sys.stdout.write(
-        f"{len(state.decided)} decided of {len(state.attempts)} attempts, fence {fence_level()}, "
-        f"ended {state.ended}, {wall_s:.0f} s of which agent and judge {extra:.0f} s, "
-        f"human actions 0, seed {seed}\n"
+        f"{len(state.decided)} decided of {len(state.attempts)} attempts in {state.launches} launches, "
+        f"{len(table)} kinds of trouble, fence {fence_level()}, judge {options.judge}, ended {state.ended}, "
+        f"{wall_s:.0f} s of which agent and judge {extra:.0f} s, seed {options.seed}\n"
     )
 
 

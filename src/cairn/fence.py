@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 _LAUNCHER = Path(__file__).parent / "worker" / "fence.py"
 _FILE_BYTES = 4 * 2**30  # no source file of an agent is larger; what fills a disk is
+_PROCESSES = 8192  # threads count as well, and a compiler has hundreds on a large machine; a fork bomb has more
 _PROBE_S = 20.0
 
 
@@ -21,6 +23,7 @@ class Fence:
     readonly: Sequence[Path]
     writable: Sequence[Path]
     file_bytes: int = _FILE_BYTES
+    processes: int = _PROCESSES
 
     def around(self, command: Sequence[str]) -> list[str]:
         """The same command, fenced; its exit code, signals and streams stay what they were."""
@@ -29,9 +32,10 @@ class Fence:
 
 def _launch(fence: Fence, command: Sequence[str], *, strict: bool) -> list[str]:
     spec = {
-        "readonly": [str(path.resolve()) for path in fence.readonly],
+        "readonly": [str(path.resolve()) for path in fence.readonly if path.is_dir()],
         "writable": [str(path.resolve()) for path in fence.writable],
         "file_bytes": fence.file_bytes,
+        "processes": fence.processes,
         "strict": strict,
     }
     return [sys.executable, "-I", "-S", "-B", str(_LAUNCHER), json.dumps(spec), *command]
@@ -54,6 +58,12 @@ def fence_level() -> str:
         except subprocess.TimeoutExpired:
             return "guarded"
     return "fenced" if done.returncode == 0 else "guarded"
+
+
+def own_code() -> list[Path]:
+    """Where the judge's own code and its libraries lie: an agent that could write there could write its verdicts."""
+    libraries = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")}
+    return [Path(__file__).parent, *(Path(path) for path in sorted(libraries))]
 
 
 def fence_of(readonly: Sequence[Path], writable: Sequence[Path]) -> Callable[[Sequence[str]], list[str]]:

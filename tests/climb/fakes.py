@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.agents.protocol import EditOutcome, EditTask
+from cairn.errors import BadInput
 from cairn.judge.case import Case
 from cairn.judge.physics import Floors
 from cairn.judge.pricing import Price
@@ -67,10 +68,14 @@ class FakeJudge:
         )
         if known is not None:
             return case
+        try:
+            case.prices = [price(self._us(variant))]
+        except (BadInput, ValueError, KeyError, RecursionError, MemoryError):
+            case.ruling = Ruling("import_error", "no such Config")
+            return case
         if b"def run" not in variant.text:
             case.ruling = Ruling("import_error", "no run")
             return case
-        case.prices = [price(self._us(variant))]
         case.incumbent_prices = [price(self._us(incumbent) if incumbent else BASELINE_US)]
         case.floors = [Floors(Floor(1.0, "bytes"), Floor(10.0, "bytes"))]
         mine, theirs = [float(case.prices[0].us or 0)], [float(case.incumbent_prices[0].us or 0)]

@@ -4,9 +4,10 @@ import os
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
-from cairn.fence import Fence, fence_level
+from cairn.fence import Fence, fence_level, own_code
 
 pytestmark = pytest.mark.skipif(fence_level() != "fenced", reason="this kernel gives no namespaces")
 
@@ -63,6 +64,25 @@ def test_nobody_outside_is_signalled(project: Path) -> None:
         behind(project, f"kill -9 {bystander.pid} {os.getpid()}; kill -9 -1")
         assert bystander.poll() is None
         bystander.kill()
+
+
+def test_a_fork_bomb_has_an_end(project: Path) -> None:
+    own = project / "own"
+    bomb = "sh -c 'while true; do sleep 30 & done' 2>>errors & sleep 2; ls /proc | grep -c '^[0-9]'"
+    line = Fence([project], [own], processes=350).around(["/bin/bash", "-c", bomb])
+    done = subprocess.run(line, cwd=own, stdin=subprocess.DEVNULL, capture_output=True, timeout=100, check=False)
+    assert not [each for each in psutil.process_iter(["cwd"]) if str(own) in (each.info["cwd"] or "")]
+    assert int(done.stdout or 0) <= 350
+
+
+def test_the_judges_code_and_memory_are_out_of_reach(project: Path, tmp_path: Path) -> None:
+    memory = tmp_path / "cache"
+    memory.mkdir()
+    files = [f"{place}/evil.py" for place in (*own_code(), memory)]
+    line = Fence([project, memory, *own_code()], [project / "own"]).around(["touch", *files])
+    done = subprocess.run(line, cwd=project / "own", capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert not [file for file in files if Path(file).exists()]
 
 
 def test_files_have_a_largest_size(project: Path) -> None:

@@ -1,6 +1,7 @@
 """Start a coding agent behind a fence: the user's project read-only but for its own folders, no way to signal others.
 
-    fence.py SPEC COMMAND...     SPEC: {"readonly": [...], "writable": [...], "file_bytes": N, "strict": bool}
+    fence.py SPEC COMMAND...
+    SPEC: {"readonly": [...], "writable": [...], "file_bytes": N, "processes": N, "strict": bool}
 
 A process namespace ends with the agent, so nothing that it left in the background survives; the guardian that waits
 outside ends it when cairn itself is killed. Other folders, the network and further sandboxes work as before: this is
@@ -10,6 +11,7 @@ Not protected against: what an agent writes outside the project, such as the use
 """
 
 import contextlib
+import itertools
 import json
 import os
 import resource
@@ -25,6 +27,7 @@ import confine_tree  # type: ignore[import-not-found]
 import linux  # type: ignore[import-not-found]
 
 NOT_HERE, NO_PROGRAM = 71, 127
+_OWN_PID_MAX = (6, 14)  # since then each process namespace has a bound of its own; before, it was the machine's
 
 
 def main(spec: Mapping[str, Any], command: list[str]) -> None:
@@ -46,11 +49,9 @@ def main(spec: Mapping[str, Any], command: list[str]) -> None:
             # since Linux 5.12 root needs it to make a user namespace with itself in it, as a client's own sandbox does
             linux.drop_capabilities(keep=linux.CAP_SETFCAP if os.geteuid() == 0 else None)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if most := spec.get("file_bytes"):
-        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-        resource.setrlimit(
-            resource.RLIMIT_FSIZE, (most if hard == resource.RLIM_INFINITY else min(most, hard),) * 2
-        )
+    _limit(resource.RLIMIT_FSIZE, spec.get("file_bytes"))
+    if os.geteuid() != 0:  # nobody counts root's processes; `_build` has bounded those of a namespace
+        _limit(resource.RLIMIT_NPROC, spec.get("processes"))
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     try:
@@ -58,6 +59,13 @@ def main(spec: Mapping[str, Any], command: list[str]) -> None:
     except OSError as error:
         sys.stderr.write(f"env: {command[0]}: {error.strerror}\n")
         os._exit(NO_PROGRAM)
+
+
+def _limit(kind: int, most: int | None) -> None:
+    """Lower a limit of this process and its children."""
+    if most:
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard),) * 2)
 
 
 def _enter() -> None:
@@ -87,6 +95,14 @@ def _build(spec: Mapping[str, Any], folder: str) -> None:
     os.chdir(folder)
     with contextlib.suppress(OSError):  # some containers forbid a fresh one; the old one shows, but gives no reach
         linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
+        if spec.get("processes") and _kernel() >= _OWN_PID_MAX:
+            Path("/proc/sys/kernel/pid_max").write_text(str(spec["processes"]), encoding="ascii")
+
+
+def _kernel() -> tuple[int, int]:
+    """Major and minor number of the running kernel."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(itertools.takewhile(str.isdigit, minor)) or 0)
 
 
 if __name__ == "__main__":

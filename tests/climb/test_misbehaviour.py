@@ -1,0 +1,55 @@
+"""Agents that do harm, as real programs behind the fence: only their own folder changes, nothing survives."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from aftermath import faults, picture, project
+from climbs import Bench
+from misbehaving_agent import ACTS
+
+from cairn.agents.catalogue import AgentOptions, open_agent
+from cairn.fence import fence_level
+from cairn.process import Limits
+
+AGENT = Path(__file__).parent / "misbehaving_agent.py"
+VALID = ("kept", "discarded", "inconclusive", "duplicate", "nothing")
+# act -> what may become of it; acts that wait for a limit are left to benchmarks/soak.py
+HARM = {
+    "reaches_for_the_project": VALID,
+    "edits_the_problem": ("rejected",),
+    "edits_the_baseline": ("rejected",),
+    "variant_is_the_reference": ("rejected",),
+    "variant_renamed": ("rejected",),
+    "folder_gone": ("rejected", "nothing"),
+    "variant_is_huge": ("failed",),
+    "commits_then_crashes": ("failed",),
+    "kills_itself": ("failed",),
+    "only_whitespace": ("duplicate",),
+    "edit_as_somebody_else": VALID,
+    "edits_after_its_end": VALID,
+    "hostile_account": VALID,
+    "logs_replaced": VALID,
+    "says_nothing": ("nothing",),
+}
+
+
+@pytest.mark.skipif(
+    fence_level() != "fenced", reason="without namespaces such agents would reach this very project"
+)
+@pytest.mark.timeout(400)
+def test_a_climb_with_agents_that_do_harm(tmp_path: Path) -> None:
+    assert set(HARM) <= set(ACTS)
+    workspace = project(tmp_path)
+    plan = tmp_path / "plan.txt"
+    plan.write_text("\n".join(HARM))
+    choose = f"$(sed -n ${{CAIRN_ATTEMPT#a}}p '{plan}')"
+    agent = open_agent("command", AgentOptions(command=f"exec '{sys.executable}' '{AGENT}' {choose}"))
+    bench = Bench(workspace, agent=agent, resilient=True, agent_limits=Limits(60, 30, 16 * 2**20))
+    before = picture(workspace)
+
+    state = bench.run(attempts=len(HARM))
+
+    became = {act: attempt.decision for act, attempt in zip(HARM, state.attempts.values(), strict=True)}
+    assert not {act: end for act, end in became.items() if end not in HARM[act]}
+    assert faults(workspace, before, state, bench.folder) == []

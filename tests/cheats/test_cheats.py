@@ -1,7 +1,8 @@
 """Every cheat of the corpus is refused, for the right reason.
 
 Each file in `axpy/` is a variant that tries to be kept without being better. Its docstring names the class of the
-catalogue it belongs to and the reasons that count as caught. KEEP is never among them.
+catalogue it belongs to and the reasons that count as caught. KEEP is never among them. `Against:` names a slow
+incumbent, which the variant would beat by far if what it leaves out were not seen.
 """
 
 import re
@@ -20,6 +21,8 @@ from workspace import TOY
 
 CORPUS = sorted((Path(__file__).parent / "axpy").glob("*.py"))
 CLOCK = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 31, 44}
+# honest on a CPU, where a copy is done when it is begun; and so slow there that timing takes minutes
+CHIP_ONLY = {"copy_not_waited_for", "counter_decides_the_work", "tiny_steps"}
 LIMITS = JudgeLimits(load_s=20, export_s=30, call_s=40, memory_bytes=3 * 2**30)
 
 pytestmark = [pytest.mark.tpu_compiler, pytest.mark.timeout(180)]
@@ -37,6 +40,11 @@ def expected(path: Path) -> set[str]:
     return {reason.strip() for reason in found[1].split(",")}
 
 
+def incumbent_of(path: Path) -> VariantSource | None:
+    found = re.search(r"^Against: (\w+) block=(\d+)$", path.read_text(), re.M)
+    return found and VariantSource.read(TOY / "variants" / f"{found[1]}.py", {"block": int(found[2])})
+
+
 @pytest.fixture(scope="module", params=["tpu-v5p"])
 def judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
     with Judge(
@@ -52,7 +60,7 @@ def measuring_judge() -> Iterator[Judge]:
 
 
 def test_the_corpus_is_what_it_says() -> None:
-    assert len(CORPUS) >= 60
+    assert len(CORPUS) >= 90
     assert len({class_of(path) for path in CORPUS}) >= 25
     for path in CORPUS:
         for reason in expected(path):
@@ -62,13 +70,16 @@ def test_the_corpus_is_what_it_says() -> None:
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_predicted(judge: Judge, path: Path) -> None:
-    case = judge.judge(VariantSource.read(path), margin=0.05)
+    case = judge.judge(VariantSource.read(path), incumbent_of(path), margin=0.05)
     assert case.ruling is not None
     assert case.verdict is not Verdict.KEEP, case.ruling
     assert case.ruling.reason in expected(path), case.ruling
 
 
-@pytest.mark.parametrize("path", [path for path in CORPUS if class_of(path) in CLOCK], ids=lambda path: path.stem)
+MEASURED = [path for path in CORPUS if class_of(path) in CLOCK and path.stem not in CHIP_ONLY]
+
+
+@pytest.mark.parametrize("path", MEASURED, ids=lambda path: path.stem)
 def test_measured(measuring_judge: Judge, path: Path) -> None:
     case = measuring_judge.judge(VariantSource.read(path))
     assert case.ruling is not None

@@ -1,0 +1,21 @@
+"""Class 36: replaces what writes replies: right id, nothing of what was asked.
+
+Expect: forged_reply
+"""
+
+import dataclasses
+import sys
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    block: int = 64
+
+
+_wire = sys.modules["wire"]
+_write = _wire.write_frame
+_wire.write_frame = lambda stream, header, blobs=(): _write(stream, {"id": header["id"], "config": [["a"]]})
+
+
+def run(x, y, *, config):
+    return 2.0 * x + y

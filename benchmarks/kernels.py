@@ -11,7 +11,6 @@ chips, and POINTS more from the problem's space, drawn at random. `--rows FILE` 
 """
 
 import argparse
-import contextlib
 import itertools
 import json
 import random
@@ -24,6 +23,7 @@ import kernels_page
 import msgspec
 from kernels_page import Row
 
+from cairn.journal import write_atomic
 from cairn.judge import physics
 from cairn.judge.protocol import Oracle
 from cairn.lab import chip as lab_chip
@@ -71,7 +71,7 @@ class Subjects:
 
 def main() -> int:
     arguments = _arguments()
-    tuned: Tuned = json.loads(TUNED.read_text()) if TUNED.exists() else {}
+    tuned = _tuned()
     names = arguments.problem or sorted(path.parent.name for path in ROOT.glob("kernels/*/problem.yaml"))
     everything = [Subjects(load_problem(ROOT / "kernels" / name)) for name in names]
     rows: list[Row] = []
@@ -150,8 +150,18 @@ def _tune(bench: Bench, subjects: Subjects, tuned: Tuned, points: int) -> None:
                 tried[json.dumps(setting)] = answer.prediction.us
         if tried:
             won[bench.target] = json.loads(min(tried, key=lambda key: tried[key]))
-            with contextlib.suppress(FileNotFoundError):
-                TUNED.write_text(json.dumps(tuned, indent=2, sort_keys=True) + "\n")
+            _keep(problem.name, variant, bench.target, won[bench.target])
+
+
+def _keep(name: str, variant: str, target: str, setting: Setting) -> None:
+    """Write one winner into the file, which another run may have written to meanwhile."""
+    tuned = _tuned()
+    tuned.setdefault(name, {}).setdefault(variant, {})[target] = setting
+    write_atomic(TUNED, json.dumps(tuned, indent=2, sort_keys=True) + "\n")
+
+
+def _tuned() -> Tuned:
+    return json.loads(TUNED.read_text(encoding="utf-8")) if TUNED.exists() else {}
 
 
 def _candidates(problem: Problem, variant: str, known: list[Setting], points: int) -> list[Setting]:

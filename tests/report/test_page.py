@@ -124,6 +124,8 @@ def test_an_attempt_opens_with_all_its_parts(browser: Any, pages: Path) -> None:
     open_page(browser, page_of(pages, "night"))
     browser.find_element("link text", "a0001").click()
     article = browser.find_element("css selector", "article.attempt")
+    assert "slots filled" not in article.text, "the long list of units is folded"
+    article.find_element("xpath", ".//summary[text()='Units and memory in detail']").click()
     text = article.text
     for wanted in (
         "1,560 µs predicted (1,248 to 1,950)",
@@ -144,7 +146,7 @@ def test_an_attempt_opens_with_all_its_parts(browser: Any, pages: Path) -> None:
     assert shown == DIFF.rstrip("\n").replace("\n", "")
     comment = browser.find_element("css selector", "pre.diff i.c")
     assert comment.text == "# twice as wide"
-    article.find_element("css selector", "details summary").click()
+    article.find_element("xpath", ".//summary[starts-with(text(), 'Transcript')]").click()
     assert "I widen the chunk." in article.text
     assert browser.execute_script("return document.activeElement.closest('article') !== null"), "focus moved there"
     article.find_element("xpath", ".//button[text()='Next']").click()

@@ -101,8 +101,10 @@ class _Tree:
 
 
 def _counted(attempts: Sequence[Attempt]) -> str:
-    if not attempts:
-        return ""
-    counts = Counter(each.reason or each.failure or each.decision or each.phase for each in attempts)
+    """What else was tried on a commit: "2 tries on it not kept: 1 slower, 1 vmem_oom; 1 under way"."""
+    over = [each for each in attempts if each.decision or each.failure]
+    counts = Counter(each.reason or each.failure or each.decision for each in over)
     told = ", ".join(f"{number} {reason}" for reason, number in counts.most_common())
-    return f"{words.plural(len(attempts), 'try')} on it not kept: {told}".replace("trys", "tries")
+    tries = words.plural(len(over), "try").replace("trys", "tries")
+    going = f"{len(attempts) - len(over)} under way" if len(over) < len(attempts) else ""
+    return "; ".join(filter(None, [f"{tries} on it not kept: {told}" if over else "", going]))

@@ -146,7 +146,8 @@
 
   // where a shape stands between what physics forbids and what it is compared with; one logarithmic axis of one kind of cost
   const roofline = (shape) => {
-    const marks = [["physics", shape.physics_us, "--floor"], ["floor to aim at", shape.target_us, "--floor"], ["this", shape.us, "--accent"], ["incumbent", shape.incumbent_us, "--muted"]]
+    const one = shape.physics_us === shape.target_us;
+    const marks = [["physics", one ? null : shape.physics_us, "--floor"], [one ? "floor" : "floor to aim at", shape.target_us, "--floor"], ["this", shape.us, "--accent"], ["incumbent", shape.incumbent_us, "--muted"]]
       .filter(([, value]) => isNumber(value) && value > 0);
     if (marks.length < 2) return null;
     const values = marks.map(([, value]) => value), low = Math.log(Math.min(...values) / 1.25), high = Math.log(Math.max(...values) * 1.25);
@@ -154,17 +155,24 @@
     const words = marks.map(([name, value]) => `${name} ${us(value)} µs`).join(", ");
     const band = isNumber(shape.low_us) && isNumber(shape.high_us)
       ? s("rect", {x: Math.max(0, x(shape.low_us)), y: 27, width: Math.max(1, x(shape.high_us) - x(shape.low_us)), height: 8, fill: "var(--accent)", "fill-opacity": .3}) : null;
-    const sorted = [...marks].sort((a, b) => a[1] - b[1]);
-    return s("svg", {viewBox: "0 0 560 66", role: "img", "aria-label": `Position in predicted cost, logarithmic: ${words}`},
+    const ends = [];  // where each row of labels is taken up to; the widest letters are those of a small screen
+    const placed = [...marks].sort((a, b) => a[1] - b[1]).map(([name, value, role]) => {
+      const text = `${name} ${us(value)}`, wide = 9.2 * text.length, left = Math.min(556 - wide, Math.max(4, x(value) - wide / 2));
+      const row = [0, 1, 2, 3].find((each) => left > (ends[each] ?? -1) + 6) ?? 3;
+      ends[row] = left + wide;
+      return [name, value, role, text, left + wide / 2, [14, 58, 78, 98][row]];
+    });
+    return s("svg", {viewBox: `0 0 560 ${Math.max(...placed.map((each) => each[5])) + 10}`, role: "img", "aria-label": `Position in predicted cost, logarithmic: ${words}`},
       s("line", {x1: 4, x2: 556, y1: 31, y2: 31, stroke: "var(--line)", "stroke-width": 2}), band,
-      sorted.map(([name, value, role], at) => [
+      placed.map(([name, value, role, text, middle, y]) => [
         s("line", {x1: x(value), x2: x(value), y1: 22, y2: 40, stroke: `var(${role})`, "stroke-width": name === "this" ? 4 : 2}),
-        s("text", {x: Math.min(548, Math.max(12, x(value))), y: at % 2 ? 56 : 14, "text-anchor": x(value) > 440 ? "end" : x(value) < 120 ? "start" : "middle"}, `${name} ${us(value)}`)]));
+        s("text", {x: middle, y, "text-anchor": "middle"}, text)]));
   };
 
+  const moment = (text) => (text || "").replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d).*(?:Z|\+00:00)$/, "$1 $2 UTC");
   const METRICS = {mxu_util: "matrix units busy", hbm_bytes: "HBM bytes moved", bundles: "bundles executed", spills: "vector spills", fills: "vector fills", compile_s: "compilation, s", model: "cost model", parameters: "parameters", custom_calls: "kernels",
     "memory_bytes.argument_size_in_bytes": "argument bytes", "memory_bytes.output_size_in_bytes": "output bytes", "memory_bytes.temp_size_in_bytes": "temporary bytes", "memory_bytes.generated_code_size_in_bytes": "code bytes", "memory_bytes.alias_size_in_bytes": "aliased bytes"};
-  const ORDER = [/^bundles$/, /\.vmem_bytes$/, /^mxu_util$/, /^spills$/, /^fills$/, /^hbm_bytes$/, /\.unit_use\./];
+  const ORDER = [/^bundles$/, /\.vmem_bytes$/, /^mxu_util$/, /^spills$/, /^fills$/, /^hbm_bytes$/, /\.unit_use\./], FIRST = 6;
   const rank = (name) => { const at = ORDER.findIndex((each) => each.test(name)); return at < 0 ? ORDER.length : at; };
   const label = (name) => METRICS[name] || name.replace(/^kernels\.(.+)\.vmem_bytes$/, "VMEM bytes of $1").replace(/^kernels\.(.+)\.unit_use\.(\w+)$/, "$2 slots filled by $1");
   const compiled = (receipt) => {
@@ -173,6 +181,8 @@
     const names = [...new Set(shapes.flatMap((shape) => Object.keys(shape.metrics || {})))];
     names.sort((a, b) => rank(a) - rank(b));
     const value = (name, metric) => metric === undefined ? dash : /_util$|\.unit_use\./.test(name) ? percent(metric, 1) : figure(metric);
+    const metricsTable = (title, chosen) => rowsTable(title, ["metric", ...shapes.map((shape) => ({text: shape.shape, number: true}))],
+      chosen.map((name) => [label(name), ...shapes.map((shape) => value(name, shape.metrics?.[name]))]));
     const causes = shapes[0].breakdown_us || {}, total = Object.values(causes).reduce((sum, each) => sum + each, 0);
     const stack = h("div", {class: "stack", role: "img", "aria-label": Object.entries(causes).map(([name, each]) => `${name} ${percent(each / total)}`).join(", ")});
     Object.values(causes).forEach((each, at) => { const part = h("span", {class: `c${at % 6}`}); part.style.width = `${100 * each / total}%`; stack.append(part); });
@@ -184,8 +194,9 @@
       h("h4", {}, "Roofline position"), shapes.slice(0, 4).map((shape) => [h("p", {class: "small"}, shape.shape), roofline(shape)]),
       total ? [h("h4", {}, "Where the predicted time goes"), stack, h("ul", {class: "keys"}, Object.entries(causes).map(([name, each], at) =>
         h("li", {}, h("i", {class: `c${at % 6}`}), `${name} ${us(each)} µs, ${percent(each / total)}`)))] : null,
-      names.length ? [h("h4", {}, "What the compiler made of it"), rowsTable("Compile metrics", ["metric", ...shapes.map((shape) => ({text: shape.shape, number: true}))],
-        names.map((name) => [label(name), ...shapes.map((shape) => value(name, shape.metrics?.[name]))]))] : null,
+      names.length ? [h("h4", {}, "What the compiler made of it"), metricsTable("Compile metrics", names.filter((name) => rank(name) < FIRST)),
+        names.some((name) => rank(name) >= FIRST) ? h("details", {class: "folded"}, h("summary", {}, "Units and memory in detail"),
+          metricsTable("Further compile metrics", names.filter((name) => rank(name) >= FIRST))) : null] : null,
       shapes[0].flags?.length ? h("p", {class: "small"}, `Before trusting the number: ${shapes[0].flags.join("; ")}.`) : null];
   };
 
@@ -244,10 +255,10 @@
         ["A/A calibration", calibration || (kind === "measured" ? "none recorded" : dash)], ["Reason", attempt.reason || attempt.failure], ["Evidence of the judge", attempt.detail],
         ["Expected effect", attempt.expected_effect], ["Idea", attempt.idea_class], ["Based on", attempt.evidence], ["Tunables", tunables],
         ["Built on", attempt.parent ? link(run, attempt.parent) : "the start"], ["Lineage", attempt.lineage], ["Round", attempt.round], ["Commit", attempt.commit && h("code", {class: "inline"}, attempt.commit)],
-        ["Agent", [attempt.agent, attempt.model].filter(Boolean).join(", ")], ["Began", attempt.started], ["Editing", seconds(attempt.agent_s)], ["Judging", seconds(attempt.judge_s)],
+        ["Agent", [attempt.agent, attempt.model].filter(Boolean).join(", ")], ["Began", moment(attempt.started)], ["Editing", seconds(attempt.agent_s)], ["Judging", seconds(attempt.judge_s)],
         ["Tokens", tokens], ["Money", isNumber(attempt.cost_usd) ? `$${attempt.cost_usd.toFixed(attempt.cost_usd < .01 && attempt.cost_usd > 0 ? 4 : 2)}` : dash]]),
       diffView(attempt, colours[`${run}/${attempt.id}`]),
-      receipt.id ? [h("h4", {}, "Receipt"), h("p", {class: "small"}, h("code", {class: "inline"}, receipt.id), receipt.time ? `, written ${receipt.time}` : "", receipt.hash ? [", hash ", h("code", {class: "inline"}, receipt.hash.slice(0, 16))] : "", receipt.rule ? `. Rule: ${receipt.rule}.` : "."),
+      receipt.id ? [h("h4", {}, "Receipt"), h("p", {class: "small"}, h("code", {class: "inline"}, receipt.id), receipt.time ? `, written ${moment(receipt.time)}` : "", receipt.hash ? [", hash ", h("code", {class: "inline"}, receipt.hash.slice(0, 16))] : "", receipt.rule ? `. Rule: ${receipt.rule}.` : "."),
         receipt.doubt ? h("p", {class: "notice warning"}, receipt.doubt) : null] : null,
       timed(receipt), compiled(receipt), h("div", {class: "grid"}, h("div", {}, stages(receipt)), h("div", {}, checks(receipt))), transcript(attempt));
   };

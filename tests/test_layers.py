@@ -46,7 +46,7 @@ HEAVY = {
     "libtpu": {"worker"},
     "optuna": {"agents/tuner.py"},
     "github": {"github.py"},
-    "ray": {"execution/leases_ray.py"},
+    "ray": {"execution/leases_ray.py", "execution/places_ray.py"},
     "huggingface_hub": {"profile/hub.py"},
     "google": {"profile/xplane.py"},
     "wandb": set[str](),

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cairn.cli.backend_options import backend_options
 from cairn.cli.output import emit, json_option, registry_option, say
 
 
@@ -32,6 +33,7 @@ def judge() -> None:
     is_flag=True,
     help="Accept on the interpreter's word a kernel whose lowered program cannot be replayed.",
 )
+@backend_options
 @registry_option
 @json_option
 def run(problem: Path, as_json: bool, registry_path: Path | None, **options: Any) -> None:
@@ -41,6 +43,7 @@ def run(problem: Path, as_json: bool, registry_path: Path | None, **options: Any
     Example:
       cairn judge run kernels/gdn --variant pallas_fwd --target tpu-v5p
       cairn judge run kernels/gdn --variant pallas_fwd --set chunk=128 --against pallas_fwd
+      cairn judge run kernels/gdn --variant pallas_fwd --target tpu-v5p:device --backend ssh --address tpu-vm
 
     Exit code 0: KEEP. 1: any other verdict; the table says which and why.
     """

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cairn.cli.backend_options import wanted_of
 from cairn.cli.field_values import parse_settings as parse_settings
 from cairn.cli.progress import StageLine
 from cairn.cli.tables import receipt_table
 from cairn.errors import UsageError
 from cairn.execution.interpreter import find_python
+from cairn.execution.places import open_places
 from cairn.judge.protocol import VariantSource
 from cairn.judge.receipt import ReceiptBook
 from cairn.judge.record import record_of
@@ -42,9 +44,11 @@ def judge_once(
     trust = options["trust_interpreter"] or registry.climb.trust_interpreter
     say(f"judging {problem.name}/{variant.name} for {target.name}; a judgement takes about 10 to 60 seconds")
 
-    with Judge(
-        problem, target, python=find_python(registry), trust_interpreter=trust, on_stage=StageLine(say)
-    ) as judge:
+    wanted = wanted_of(options, target)
+    with (
+        open_places(wanted, find_python(registry)) as (place, *_),
+        Judge(problem, target, python=place.python, trust_interpreter=trust, on_stage=StageLine(say)) as judge,
+    ):
         case = judge.judge(variant, against, options["margin"])
         keep_out_of_git(registry.paths.runs)
         receipt = book.add(record_of(case, judge))

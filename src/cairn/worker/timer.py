@@ -5,9 +5,12 @@ answer, answer late or count calls: a program is a pure function of its inputs. 
 and can be asked for, so that the judge compares what it timed.
 """
 
+import os
+import platform
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import arrays  # type: ignore[import-not-found]
@@ -42,11 +45,20 @@ def _run(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
 
 
 def _device(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    """What the programs will run on."""
+    """What the programs will run on: the device and its host, which need not be the judge's."""
     del header, blobs
     device = jax.devices()[0]
     facts = {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()}
-    return {**facts, "jax": jax.__version__, "jaxlib": version("jaxlib")}, []
+    machine = {"host": platform.node(), "processor": _processor(), "cores": os.cpu_count()}
+    return {**facts, **machine, "jax": jax.__version__, "jaxlib": version("jaxlib")}, []
+
+
+def _processor() -> str:
+    """The processor's name, where the kernel tells it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _load(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:

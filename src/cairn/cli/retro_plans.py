@@ -129,7 +129,7 @@ def _guide_entries(path: Path | None) -> list[dict[str, Any]]:
         return []
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"not YAML: {error}", path=path) from error
     entries = data if isinstance(data, list) else [data]
     if not all(isinstance(each, dict) for each in entries):
@@ -212,7 +212,7 @@ def apply(
         patch = preview(registry, plan, only or None)
         emit({"plan": plan.id, "written": [], "patch": patch}, as_json, patch or "nothing left to change")
         return
-    finished = recover(registry.root)
+    finished = recover(registry)
     applied = apply_plan(registry, plan, only or None)
     with open_project(registry.root, registry.path) as project:
         project.store.mark_distilled(plan.sources)

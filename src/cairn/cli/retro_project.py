@@ -12,6 +12,7 @@ import click
 from cairn.cli.output import F, json_option, registry_option, root_option, say
 from cairn.errors import UsageError
 from cairn.registry import Registry, load_registry
+from cairn.retro.apply import finish
 from cairn.retro.collect import Collected, collect
 from cairn.retro.facts import Document
 from cairn.retro.store import Row, Store
@@ -74,6 +75,8 @@ def open_project(
     for warning in registry.warnings:
         say(f"cairn: {warning}")
     domain = domain_of(registry.root, registry.domain)
+    for path in finish(registry):
+        say(f"cairn: {path}: written now; an apply was cut short")
     with Store(registry.root) as store:
         collected = collect(registry, store, named, again=again)
         for warning in collected.warnings:

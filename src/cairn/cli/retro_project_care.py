@@ -187,7 +187,7 @@ def advise(
 def _record(project: Project, path: Path, skills: list[Skill]) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"not YAML: {error}", path=path) from error
     if (
         not isinstance(data, dict)

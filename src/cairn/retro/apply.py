@@ -6,12 +6,13 @@ finds none and throws the leftovers away. A boundary against mistakes and odd pl
 links while a plan is applied.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from cairn.registry import Registry
 from cairn.retro.plan import SKILL, Plan, files_of, targets
 from cairn.retro.skillfile import skill_folders
 
+_TEXTS = (".md", ".mdx", ".markdown", ".txt", ".rst", "")
 _JOURNAL, _LOCK = "apply.journal", "apply.lock"
 
 
@@ -46,11 +48,10 @@ def apply_plan(
         BadInput: a target is not allowed, or a file cannot be edited.
         TryAgain: a skill changed since it was proposed, or somebody else is applying.
     """
-    folder = registry.root / ".cairn" / "retro"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _own_folder(registry.root)
     try:
         with filelock.FileLock(folder / _LOCK, timeout=10):
-            recover(registry.root)
+            recover(registry)
             _refuse_stale(registry, plan, only)
             files = list(files_of(registry, plan, only))
             for path, _, _ in files:
@@ -79,12 +80,14 @@ def refuse_outside(registry: Registry, path: Path) -> None:
         raise BadInput("leads out of the project", path=path, hint=hint)
     if path.is_symlink() or (path.name == "SKILL.md" and path.parent.is_symlink()):
         raise BadInput("is a link", path=path, hint="put a real file there first")
-    inside = real.relative_to(root).parts
-    if inside and inside[0].casefold() in (".git", ".cairn"):
+    parts = (*real.relative_to(root).parts, *path.relative_to(registry.root).parts)
+    if any(part.casefold() in (".git", ".cairn") for part in parts):
         raise BadInput("lies in a folder that no plan may write", path=path, hint=hint)
     allowed = set(skill_folders(registry.root))
     if path.name == "SKILL.md" and path.parent.parent not in allowed:
         raise BadInput("is no skill folder of this project", path=path, hint=hint)
+    if path.name != "SKILL.md" and path != registry.path and path.suffix.lower() not in _TEXTS:
+        raise BadInput("is no text for people", path=path, hint="the log and the guide are Markdown or plain text")
     for place in (path, *path.parents):
         if place == registry.root:
             break
@@ -143,7 +146,7 @@ def _write_all(root: Path, files: Sequence[tuple[Path, str]], step: Callable[[st
     write_atomic(root / ".cairn" / "retro" / _JOURNAL, json.dumps(rows))
     for name, path_name in rows:
         step(f"replace {path_name}")
-        _put_in_place(folder / name, root / path_name)
+        _put_in_place(root, folder / name, root / path_name)
     step("done")
     (root / ".cairn" / "retro" / _JOURNAL).unlink()
     shutil.rmtree(folder, ignore_errors=True)
@@ -153,40 +156,104 @@ def _staging(root: Path) -> Path:
     return root / ".cairn" / "retro" / "staged"
 
 
-def _put_in_place(staged: Path, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode = path.stat().st_mode & 0o7777 if path.exists() else None
-    if mode is not None:
-        staged.chmod(mode)
+def _own_folder(root: Path) -> Path:
+    """Where plans, journal and staged files are.
+
+    Raises:
+        BadInput: it is a link, so that staged files would land elsewhere.
+    """
+    folder = root / ".cairn" / "retro"
+    if any(each.is_symlink() for each in (folder, folder.parent, folder / "staged", folder / _JOURNAL)):
+        raise BadInput("is a link", path=folder, hint="put a real folder there; cairn keeps its own files in it")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _put_in_place(root: Path, staged: Path, path: Path) -> None:
+    real, top = path.parent.resolve(), root.resolve()
+    if not real.is_relative_to(top):
+        raise BadInput("leads out of the project", path=path)
     try:
-        staged.replace(path)
+        with _opened(top, real.relative_to(top).parts) as folder:
+            _move(staged, path.name, folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise BadInput("a folder became a link while it was written", path=path) from error
+        raise
+
+
+@contextlib.contextmanager
+def _opened(top: Path, parts: Sequence[str]) -> Iterator[int]:
+    """A descriptor of a folder below `top`, made where it is missing; no link is followed on the way."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    folder = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, dir_fd=folder)
+            inner = os.open(part, flags, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        yield folder
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _move(staged: Path, name: str, folder: int) -> None:
+    """Put a file in place of the one of this name, with its mode; a link of this name is replaced, not followed."""
+    with contextlib.suppress(FileNotFoundError):
+        staged.chmod(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode & 0o7777)
+    try:
+        os.replace(staged, name, dst_dir_fd=folder)
     except OSError as error:
         if error.errno != errno.EXDEV:  # a skill folder on another file system
             raise
-        beside = path.with_name(f".{path.name}.cairn-new")
-        shutil.copyfile(staged, beside)
-        beside.replace(path)
+        beside = f".{name}.cairn-new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside, dir_fd=folder)
+        copy = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=folder)
+        with staged.open("rb") as source, os.fdopen(copy, "wb") as target:
+            shutil.copyfileobj(source, target)
+        os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def recover(root: Path) -> list[str]:
-    """Finish what a crash cut short after its journal was written; gives the files that were put in place."""
-    journal = root / ".cairn" / "retro" / _JOURNAL
+def finish(registry: Registry) -> list[str]:
+    """What `recover` does, unless somebody is applying now; for commands that only look."""
+    if not (registry.root / ".cairn" / "retro" / _JOURNAL).exists():
+        return []
     try:
-        rows = json.loads(journal.read_text(encoding="utf-8"))
+        with filelock.FileLock(_own_folder(registry.root) / _LOCK, timeout=0):
+            return recover(registry)
+    except filelock.Timeout:
+        return []
+
+
+def recover(registry: Registry) -> list[str]:
+    """Finish what a crash cut short after its journal was written; gives the files that were put in place.
+
+    Raises:
+        BadInput: the journal is damaged, or names what no plan may write.
+    """
+    root = registry.root
+    journal = _own_folder(root) / _JOURNAL
+    hint = "compare `staged` beside it with your skills, then delete both"
+    try:
+        rows = [
+            (str(int(name)), root / str(path)) for name, path in json.loads(journal.read_text(encoding="utf-8"))
+        ]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"cannot be read: {error}",
-            path=journal,
-            hint="compare `staged` beside it with your skills, then delete both",
-        ) from error
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInput(f"cannot be read: {error}", path=journal, hint=hint) from error
+    for _, path in rows:
+        refuse_outside(registry, path)
     finished = []
     for name, path in rows:
-        staged = _staging(root) / str(name)
-        if staged.is_file():
-            _put_in_place(staged, root / path)
-            finished.append(str(path))
+        staged = _staging(root) / name
+        if staged.is_file() and not staged.is_symlink():
+            _put_in_place(root, staged, path)
+            finished.append(os.path.relpath(path, root))
     journal.unlink()
     shutil.rmtree(_staging(root), ignore_errors=True)
     return finished

@@ -64,7 +64,8 @@ _WORDS: tuple[tuple[str, str], ...] = (
 _PATTERNS = tuple((part, re.compile(words, re.I)) for part, words in _WORDS)
 _DECORATION = re.compile(r"^[\W\d_]+|[\W_]+$")
 _MARKED = re.compile(r"[*`\[\\&]")
-_MARKUP = re.compile(r"[*`]|\[([^\]]*)\]\([^)]*\)")
+_MARKUP = re.compile(r"[*`]|\[([^\[\]]*)\]\([^()]{0,500}\)")
+_LONGEST = 5000
 
 
 @functools.lru_cache(maxsize=8192)
@@ -78,6 +79,7 @@ def part_of(heading: str) -> str:
 
 def plain_text(markup: str) -> str:
     """A heading, label or cell without emphasis, code marks, links and decoration."""
+    markup = markup[:_LONGEST]
     if not _MARKED.search(markup):
         return " ".join(markup.split()).strip(" :_-–—#>")
     text = _MARKUP.sub(lambda match: match[1] or "", markup).replace("\\|", "|").replace("&nbsp;", " ")

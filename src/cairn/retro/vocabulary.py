@@ -160,7 +160,7 @@ def read_domain(path: Path, text: str | None = None) -> _File:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8") if text is None else text)
         file = msgspec.convert(data, _File)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         raise BadInput(
             f"not YAML: {getattr(error, 'problem', error)}", path=path, line=mark.line + 1 if mark else None

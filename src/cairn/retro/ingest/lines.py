@@ -131,6 +131,7 @@ _RUN_LIKE = re.compile(
 )
 _BOUNDARY = re.compile(r"[;!?]|\band\b|[.](?=\s)|,(?=\s)|\s[–—-]\s|[()\[\]{}|]|→|->|=>")
 _WORD = re.compile(r"[^\W\d_][\w%/.+#@&'’-]*|[\w-]*[^\W\d_][\w%/.+-]*", re.UNICODE)
+_NEAR = 300  # characters beside a number in which its name may stand
 _STEP = {"step", "steps", "epoch", "iteration", "iter", "at step", "at epoch"}
 _CLOCKED = re.compile(r"elapsed|duration|runtime|run time|wall|took|time", re.I)
 
@@ -175,7 +176,7 @@ def _names(line: str, body: int, found: list[Quantity], label: str) -> Iterator[
     """Each quantity with its name, and whether that name stands right beside it."""
     before, last = body, ""
     for at, quantity in enumerate(found):
-        left = line[before : quantity.start] if quantity.start >= before else ""
+        left = line[max(before, quantity.start - _NEAR) : quantity.start]
         name = _left_name(left)
         own = bool(name)
         if not name and at and _joined(left):
@@ -184,7 +185,11 @@ def _names(line: str, body: int, found: list[Quantity], label: str) -> Iterator[
             name = plain_text(label)
         if not name:
             after = found[at + 1].start if at + 1 < len(found) else len(line)
-            name = _right_name(line[quantity.end : after], quantity) or last or plain_text(label)
+            name = (
+                _right_name(line[quantity.end : min(after, quantity.end + _NEAR)], quantity)
+                or last
+                or plain_text(label)
+            )
         last = name
         before = quantity.end
         yield quantity, own, name

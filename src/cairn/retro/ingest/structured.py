@@ -13,6 +13,10 @@ from cairn.text.numbers import plain, quantities
 from cairn.text.units import unit_of_name
 
 _MAX_YAML = 2_000_000
+_LONGEST_TOML = 4000
+_DEEPEST = 100
+_BRACKETS = re.compile(r"[\[\]{}]")
+_DEEP_LINE = re.compile(rf"(?m)^[ \t?:-]{{{3 * _DEEPEST}}}")
 _IDENTITY = re.compile(
     r"(?:.*[_ .-])?(?:id|ids|uuid|hash|sha|sha256|sha1|commit|version|timestamp|time_?stamp|_timestamp|created(?:_at)?"
     r"|updated(?:_at)?|date|started|ended|started_at|ended_at|start_time|end_time|time_unix|unix_time|port|pid"
@@ -38,7 +42,7 @@ def facts_of_json(text: str, place: Place, first_line: int = 1, shape: str = "js
 
 def facts_of_yaml(text: str, place: Place, first_line: int = 1, shape: str = "yaml") -> list[Fact] | None:
     """Facts of a YAML text; None when it is none, so that the caller can read it as plain lines."""
-    if len(text) > _MAX_YAML or "\0" in text:
+    if len(text) > _MAX_YAML or "\0" in text or _is_deep(text):
         return None
     found: list[Leaf] = []
     try:
@@ -54,12 +58,21 @@ def facts_of_toml(lines: list[str], place: Place, first_line: int = 1, shape: st
     found: list[Leaf] = []
     section: tuple[str, ...] = ()
     for number, line in enumerate(lines, first_line):
-        if match := _TOML_LINE.fullmatch(line):
+        if len(line) < _LONGEST_TOML and (match := _TOML_LINE.fullmatch(line)):
             if match[1]:
                 section = tuple(match[1].split("."))
             else:
                 found.append(_yaml_leaf((*section, match[2].strip("\"'")), match[3].strip(), number))
     return list(_facts_of_leaves(found, place, shape))
+
+
+def _is_deep(text: str) -> bool:
+    """Whether a YAML text may nest so deep that the C parser overflows its stack, which kills the process."""
+    opened = most = 0
+    for bracket in _BRACKETS.findall(text):
+        opened += 1 if bracket in "[{" else -1
+        most = max(most, opened)
+    return most > _DEEPEST or bool(_DEEP_LINE.search(text))
 
 
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -5,6 +5,7 @@ commits are made from trees, and a branch moves only by compare-and-swap from th
 waits for a terminal, and no hook, editor or file-system monitor of a configuration is run.
 """
 
+import functools
 import os
 import re
 import subprocess
@@ -53,6 +54,9 @@ class Git:
         git_dir, top = out.stdout.splitlines()
         self.git_dir = Path(git_dir)
         self.top = Path(top)
+        self._tree_of = functools.lru_cache(maxsize=64)(
+            self._make_tree
+        )  # what an edit is compared and committed as
 
     def run(
         self,
@@ -149,6 +153,9 @@ class Git:
 
     def tree_with(self, commit: str, path: str, blob: str) -> str:
         """The tree of a commit with one file exchanged."""
+        return self._tree_of(commit, path, blob)
+
+    def _make_tree(self, commit: str, path: str, blob: str) -> str:
         with tempfile.TemporaryDirectory(prefix="cairn-index-") as folder:
             index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
             self.run("read-tree", commit, extra=index)
@@ -173,7 +180,7 @@ class Git:
 
     def commit_tree(self, tree: str, parents: Sequence[str], message: str) -> str:
         """A commit of a tree; no branch moves."""
-        identity = {} if self._has_identity() else _NO_IDENTITY
+        identity = {} if self._has_identity else _NO_IDENTITY
         flags = [part for parent in parents for part in ("-p", parent)]
         return self.run("commit-tree", tree, *flags, "-m", message, extra=identity).strip()
 
@@ -185,6 +192,7 @@ class Git:
         """Forget a name; nothing happens when there is none."""
         self.run("update-ref", "-d", ref)
 
+    @functools.cached_property
     def _has_identity(self) -> bool:
         try:
             self.run("-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT")

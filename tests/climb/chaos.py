@@ -35,7 +35,7 @@ VARIANT = "kernels/axpy/variants/pallas_axpy.py"
 ATTEMPTS = len(SIZES)
 AGENT = f"exec '{sys.executable}' '{HERE / 'steady_agent.py'}'"
 VICTIMS = ("supervisor", "agent", "judge")
-_LONGEST_S = 240.0
+_LONGEST_S, _WAIT_S = 240.0, 15.0
 
 
 @dataclass
@@ -101,18 +101,28 @@ def launched(workspace: Workspace, judge: str) -> Iterator[subprocess.Popen[byte
 
 
 def kill_one(process: subprocess.Popen[bytes], wish: str, order: random.Random) -> str | None:
-    """SIGKILL a process of the kind, if there is one now; what was hit."""
+    """SIGKILL a process of the kind, waiting for one to come; what was hit."""
     if wish == "supervisor":
         process.kill()
         return wish
+    deadline = time.monotonic() + _WAIT_S
+    while process.poll() is None and time.monotonic() < deadline:
+        if _wished(process, wish):
+            time.sleep(order.uniform(0.0, 0.8))
+            with contextlib.suppress(psutil.Error, IndexError):
+                order.choice(_wished(process, wish)).kill()
+                return wish
+        time.sleep(0.05)
+    return None
+
+
+def _wished(process: subprocess.Popen[bytes], wish: str) -> list[psutil.Process]:
+    """Agents, or the judge's processes, that a supervisor has now."""
     with contextlib.suppress(psutil.Error):
         below = psutil.Process(process.pid).children(recursive=True)
         agents = [each for each in below if "steady_agent" in " ".join(each.cmdline())]
-        wished = agents if wish == "agent" else [each for each in below if each not in agents and _of_judge(each)]
-        if wished:
-            order.choice(wished).kill()
-            return wish
-    return None
+        return agents if wish == "agent" else [each for each in below if each not in agents and _of_judge(each)]
+    return []
 
 
 def _of_judge(process: psutil.Process) -> bool:

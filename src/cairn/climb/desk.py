@@ -1,6 +1,7 @@
 """What every phase of a climb works with: the spec, the ledger and its fold, git, receipts, folders."""
 
 import contextlib
+import functools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,7 @@ class Desk:
         self.state: State = fold(self.ledger.events)
         self.receipts = ReceiptBook(spec.folder / "receipts.jsonl")
         self.worktrees = Worktrees(self.git, spec.folder / "worktrees")
+        self._read = functools.lru_cache(maxsize=32)(self.git.read)  # by commit, so it never changes
         self.control = Control(spec.folder, min(spec.wall_s, spec.budgets.wall_s))
 
     def write(self, event: str, **fields: Any) -> None:
@@ -42,7 +44,7 @@ class Desk:
     def committed(self, commit: str | None) -> bytes:
         """The climbed variant as it is in a commit."""
         assert commit is not None
-        return self.git.read(commit, self.variant_path)
+        return self._read(commit, self.variant_path)
 
     def source(self, text: bytes) -> VariantSource:
         return VariantSource(self.spec.variant, text)

@@ -24,11 +24,12 @@ from cairn.climb.message import candidate_message, commit_message
 from cairn.climb.planning import task_for
 from cairn.climb.state import Attempt
 from cairn.climb.storage import bound_attempt
-from cairn.climb.worktrees import Edit
+from cairn.climb.worktrees import Edit, remove_tree
 from cairn.errors import BadInput, CairnError
 from cairn.learnings.signature import signature
 
 _MOST_TAMPERED = 100
+_NO_ROOM = "the agent left hardly any room to write; what it wrote was removed"
 
 
 class Phases:
@@ -69,12 +70,11 @@ class Phases:
         return outcome, time.monotonic() - started
 
     def record_edit(self, attempt: Attempt, outcome: EditOutcome, seconds: float) -> None:
-        """Read what the agent left, and let its folder go."""
+        """Read what the agent left, and let its folder go; that comes first when the disk is full of it."""
         desk = self._desk
-        edit = desk.worktrees.edit_of(attempt.id, attempt.parent, desk.variant_path)
-        if edit.patch:
-            desk.keep_file(attempt.id, "change.patch", edit.patch.encode("utf-8", "surrogateescape"))
-        failure, detail = self._trouble(outcome, edit)
+        full = outcome.reason == "disk" or desk.control.disk_is_full()
+        edit = self._make_room(attempt) if full else self._edit_of(attempt)
+        failure, detail = (DISK, _NO_ROOM) if full else self._trouble(outcome, edit)
         usable = outcome.status == "edited" and not failure
         text = desk.git.read_blob(edit.blob) if edit.blob else b""
         likeness, nodes = likeness_of(text) if edit.blob else ("", None)
@@ -97,11 +97,25 @@ class Phases:
         )
         desk.worktrees.close(attempt.id)
 
+    def _edit_of(self, attempt: Attempt) -> Edit:
+        """What was changed; its patch is kept for people."""
+        desk = self._desk
+        edit = desk.worktrees.edit_of(attempt.id, attempt.parent, desk.variant_path)
+        if edit.patch:
+            desk.keep_file(attempt.id, "change.patch", edit.patch.encode("utf-8", "surrogateescape"))
+        return edit
+
+    def _make_room(self, attempt: Attempt) -> Edit:
+        """Remove all that the agent wrote, also its logs; what its edit was is not worth knowing then."""
+        desk = self._desk
+        desk.worktrees.close(attempt.id)
+        remove_tree(desk.spec.folder / "tmp")
+        if desk.control.disk_is_full():
+            remove_tree(desk.folder_of(attempt.id))
+        return Edit(None)
+
     def _trouble(self, outcome: EditOutcome, edit: Edit) -> tuple[str, str]:
         """Class and words of what went wrong, if anything did."""
-        why = self._desk.control.why_cancel() if outcome.reason == "cancelled" else ""
-        if why == "disk":
-            return DISK, "the agent was stopped: there is hardly any room left to write"
         if outcome.status == "failed":
             return class_of_agent(outcome.reason), outcome.detail
         if outcome.status == "edited" and edit.unusable:

@@ -10,10 +10,12 @@ All of them lie in one folder of the run and are gone when the climb stops.
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import shutil
 import stat
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,13 +90,8 @@ class Worktrees:
     def edit_of(self, name: str, parent: str, variant: str) -> Edit:
         """Read what was changed; commits, stashes and staging inside the folder do not matter."""
         root, checkout = self.folder / name, self._checkouts[name]
-        tampered = [
-            path
-            for path, stamp in checkout.stamps.items()
-            if path != variant
-            and _stamp(root / path) != stamp
-            and not self._same(root, path, checkout.files[path])
-        ]
+        # a file that differs costs a git process, and one is enough to reject: not all of thousands are named
+        tampered = list(itertools.islice(self._tampered(root, checkout, variant), _MOST_TAMPERED))
         extra = _new_files(root, checkout.files)
         try:
             content = read_plain(root, variant, MOST_VARIANT_BYTES)
@@ -108,17 +105,15 @@ class Worktrees:
         patch = self._git.patch(parent, self._git.tree_with(parent, variant, blob), [variant])
         return Edit(blob, patch, tampered, extra)
 
-    def _tampered(self, root: Path, checkout: _Checkout, variant: str) -> list[str]:
-        """Tracked files that are not what they were; one is enough to reject, so not all of many are named."""
-        found: list[str] = []
+    def _tampered(self, root: Path, checkout: _Checkout, variant: str) -> Iterator[str]:
+        """Tracked files besides the variant that are not what they were."""
         for path, stamp in checkout.stamps.items():
-            if path == variant or _stamp(root / path) == stamp:
-                continue
-            if not self._same(root, path, checkout.files[path]):
-                found.append(path)
-                if len(found) >= _MOST_TAMPERED:
-                    break
-        return found
+            if (
+                path != variant
+                and _stamp(root / path) != stamp
+                and not self._same(root, path, checkout.files[path])
+            ):
+                yield path
 
     def _same(self, root: Path, path: str, known: tuple[str, str]) -> bool:
         """Whether a file is what its commit says, although it was touched or written anew."""

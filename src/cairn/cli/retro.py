@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from cairn.cli.output import emit, json_option, registry_option, root_option, say
+from cairn.cli.retro_advise import advise
 from cairn.cli.retro_compare import compare, draft
 from cairn.cli.retro_evidence import check, collect, facts
 from cairn.cli.retro_plans import apply, diff, log, propose
-from cairn.cli.retro_project_care import adopt, advise, domains
+from cairn.cli.retro_project_care import adopt, domains
 from cairn.cli.retro_report import report
 from cairn.errors import UsageError
 from cairn.registry import Registry, load_registry

@@ -25,7 +25,7 @@ def main(folder: Path) -> int:
     text = ideas[number].read_text(encoding="utf-8")
     Path(os.environ["CAIRN_VARIANT"]).write_text(text, encoding="utf-8")
     told = (ast.get_docstring(ast.parse(text)) or ideas[number].stem).splitlines()[0]
-    print(json.dumps({"hypothesis": told, "idea_class": "structure"}))
+    print(json.dumps({"hypothesis": told, "idea_class": ideas[number].stem}))
     return 0
 
 

@@ -1,6 +1,7 @@
 """Small programs of our own kernels, with expectations worked out by hand from the bundle texts."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,33 @@ def test_results_that_nobody_takes_are_refused():
 
 def test_results_that_nothing_made_are_refused():
     assert "empty queue of mxu1" in _square("vmatmul.bf16.gmra.mxu1", "vmov")
+
+
+def test_copies_that_nobody_awaits_are_refused():
+    text = (Path(__file__).parent / "golden" / "add.tpu-v5e.bundles.txt").read_text(encoding="utf-8")
+    waits = re.sub(r"%\d+ = dma\.done\.wait[^;}]*", "%v9999_v0 = vmov 0 ", text, count=1)
+    run = Simulator(parse(waits), chip.load("tpu-v5e")).run()
+    assert "not awaited" in (run.refused or "")
+
+
+LOOP_WITH_SLOTS = """
+     0   :  { %s1_s1 = smov.u32 0 }
+   0x1 LB: > { %s2_s1 = sadd.s32 1, %s3_s1  ;;  %s3_s1 = sphi %s1_s1, %s5_s1 } /* Start region 2 */
+   0x2   : > { %p4_p0 = scmp.ge.s32.totalorder %s2_s1, 3  ;;  %s6_s2 = smov.u32 %s2_s1 }
+   0x3   : > { %9 = sbr.rel (!%p4_p0) target = $region2 }
+   0x4   :  {}
+   0x5   : > { %s5_s1 = smov.u32 %s6_s2 } /* End region 3 */
+   0x6   :  {}
+   0x7   :  { %s8_s3 = smov.u32 0 }
+"""
+
+
+def test_slots_go_on_behind_a_folded_empty_one():
+    # The counter advances in the slot 0x5, behind an empty one that stands for several: were it left out, the loop
+    # would not end. Three passes of 3 bundles and six slots, one bundle before and one behind.
+    run = Simulator(parse(LOOP_WITH_SLOTS), chip.load("tpu7x"), max_blocks=50).run()
+    assert run.refused is None
+    assert run.bundles == 1 + 3 * (3 + 6) + 1
 
 
 def test_stalls_without_work_are_refused():

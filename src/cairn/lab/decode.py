@@ -67,6 +67,7 @@ class Decoder:
         self._serial = 0
         self._taken = [False]
         self._unmarked = _unmarked_exit(program)
+        self._starts = frozenset(program.region_starts.values())
 
     def block(self, start: int) -> Block:
         """The block that begins at a bundle.
@@ -112,8 +113,7 @@ class Decoder:
 
         Region numbers follow the source: the branch and its slots are the region before last before the target's
         (the last before, for a loop's), and its end is marked on the last slot. Where a chip prints one empty
-        bundle for the rest of the slots, the mark is lost with them; the predicate's region, one before, is over
-        by then.
+        bundle for several slots, the mark is lost with them; the predicate's region, one before, is over by then.
         """
         ends, delay = self._program.region_ends, self._chip.branch_delay_bundles
         region = self._region(branch)
@@ -123,10 +123,22 @@ class Decoder:
         if self._chip.folds_empty_slots:
             predicate_end = ends.get(region - 3, -1)
             begin = predicate_end if at < predicate_end <= at + delay else at
+            if target <= at:
+                begin = max(begin, self._last_of_loop(at, target))
             for index in range(begin + 1, min(at + delay, len(self._program.bundles) - 1) + 1):
                 if self._program.bundles[index].empty:
                     return index, True
         return at + delay, False
+
+    def _last_of_loop(self, at: int, target: int) -> int:
+        """The last bundle behind a loop's jump that is printed as deep as the loop: slots may follow empty ones."""
+        bundles, last = self._program.bundles, at
+        for index in range(at + 1, min(at + self._chip.branch_delay_bundles, len(bundles) - 1) + 1):
+            if index in self._starts:
+                break
+            if bundles[index].depth >= bundles[target].depth > 0:
+                last = index
+        return last
 
     def _region(self, branch: Operation) -> int:
         name = branch.operands[-1].removeprefix("$region")

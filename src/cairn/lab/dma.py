@@ -102,3 +102,8 @@ class DmaEngine:
     def reset(self, flag: int, value: int) -> None:
         """Set a flag; what is still on its way stays on its way."""
         self._flags.setdefault(flag, _Flag()).level = value
+
+    @property
+    def unawaited(self) -> int:
+        """Copies that nobody has waited for: a program ends with none."""
+        return sum(len(state.arrivals) for state in self._flags.values())

@@ -126,7 +126,7 @@ class Simulator:
             if tally.blocks > self._max_blocks:
                 raise Unreadable(f"more than {self._max_blocks} blocks to execute: too long to simulate")
         result = self._result(tally, engine)
-        self._check(result, queues)
+        self._check(result, queues, engine)
         return result
 
     def _told(self, observer: Observer | None) -> "_Teller | None":
@@ -148,8 +148,8 @@ class Simulator:
             sent=tuple(engine.sent),
         )
 
-    def _check(self, run: Run, queues: UnitQueues) -> None:
-        """Results that nobody took, or half the time lost to units that are hardly busy: the model is wrong.
+    def _check(self, run: Run, queues: UnitQueues, engine: dma.DmaEngine) -> None:
+        """Results that nobody took, copies that nobody awaited, or half the time lost to units that are hardly busy.
 
         A chain of small dependent products does lose most of its time to the latency of results: at most one full
         latency and one loading of weights for every time that a unit takes over new weights.
@@ -161,6 +161,8 @@ class Simulator:
             raise Implausible(
                 f"results are left in the queue of {self._units.names[queues.left_over[0]]} at the end"
             )
+        if engine.unawaited:
+            raise Implausible(f"{engine.unawaited} copies are not awaited at the end")
         idle = run.mxu_stall_cycles > 0.5 * run.cycles and run.mxu_busy_cycles < 0.2 * run.cycles
         loading = 16 * self._chip.matpush_interval_cycles["transposed"]
         if idle and run.mxu_stall_cycles > run.batches * (self._chip.matmul_latency_cycles + loading):

@@ -41,6 +41,8 @@ def audit(facts: ProgramFacts, dots: Sequence[str], platform: str) -> Ruling | N
         return Ruling("donated_input", f"inputs {list(facts.donated_inputs)}")
     if facts.constant_outputs:
         return Ruling("constant_output", f"outputs {list(facts.constant_outputs)}")
+    if not facts.flat:
+        return Ruling("wrong_shape", "run gives one array or a tuple of arrays, and nothing nested")
     undeclared = sorted(set(products(facts, platform)) - set(dots)) if dots else []
     if undeclared:
         return Ruling("low_precision", f"products of {', '.join(undeclared)}; declared: {', '.join(dots)}")

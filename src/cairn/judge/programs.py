@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cairn.judge.protocol import JudgeLimits, Oracle, Runner, Specs, VariantSource
+from cairn.judge.protocol import Oracle, Runner, Specs, VariantSource
 from cairn.judge.verdict import Ruling, ruling_of_failure
 from cairn.lab.cache import Cache
 from cairn.lab.failures import classify
@@ -22,17 +22,18 @@ class Programs:
     def __init__(
         self,
         oracle: Oracle,
-        python: Path,
-        limits: JudgeLimits,
+        start: Callable[[], Runner],
         platform: str,
         frozen: "FrozenPrograms | None" = None,
     ) -> None:
-        """`frozen`: programs of the problem's own baseline, which every judgement needs and nobody may change."""
+        """`start`: a process for a variant that has none.
+
+        `frozen`: programs of the problem's own baseline, which every judgement needs and nobody may change.
+        """
         self.platform = platform
         self._frozen = frozen
         self._oracle = oracle
-        self._python = python
-        self._limits = limits
+        self._start = start
         self._specs: dict[tuple[tuple[str, int], ...], Specs] = {}
         self._known: dict[_Key, bytes] = {}
 
@@ -66,7 +67,7 @@ class Programs:
             self._recall(variant, frozen)
         if self._has(variant, shapes):
             return [self._known[_key(variant, shape)] for shape in shapes]
-        with Runner(self._python, self._limits) as runner:
+        with self._start() as runner:
             try:
                 runner.load(variant)
             except WorkerFailure as failure:
@@ -103,12 +104,14 @@ class FrozenPrograms:
     and cairn's own lowering stay. A variant's programs are always lowered anew.
     """
 
-    def __init__(self, baseline: VariantSource, shapes: Sequence[Shape], python: Path, cache: Cache) -> None:
+    def __init__(
+        self, baseline: VariantSource, shapes: Sequence[Shape], python: Path, cache: Cache, target: str
+    ) -> None:
         self.shapes = list(shapes)
         self._baseline = baseline
         self._cache = cache
-        code = (WORKER_FOLDER / "candidate.py").read_bytes()
-        self._ground = [baseline.name, baseline.digest, hashlib.sha256(code).hexdigest(), str(python)]
+        code = b"".join((WORKER_FOLDER / name).read_bytes() for name in ("candidate.py", "seen_as.py"))
+        self._ground = [baseline.name, baseline.digest, hashlib.sha256(code).hexdigest(), str(python), target]
         self._ground += [f"{name} {version}" for name, version in sorted(versions_of(python).items())]
 
     def covers(self, variant: VariantSource) -> bool:

@@ -52,6 +52,17 @@ class VariantSource:
 
 
 @dataclass(frozen=True)
+class SeenDevice:
+    """A chip as jax names it, and how many cores it shows as one device."""
+
+    kind: str
+    cores: int
+
+    def record(self) -> dict[str, Any]:
+        return {"kind": self.kind, "cores": self.cores}
+
+
+@dataclass(frozen=True)
 class Cost:
     """What `cost` and `target_cost` of a reference say about a shape."""
 
@@ -166,9 +177,11 @@ class Oracle:
 class Runner:
     """One variant in one untrusted process. Everything it fails at is a `WorkerFailure`, a result."""
 
-    def __init__(self, python: Path, limits: JudgeLimits, worker_limits: WorkerLimits | None = None) -> None:
+    def __init__(self, python: Path, limits: JudgeLimits, device: SeenDevice | None = None) -> None:
+        """`device`: what jax's questions about the device are answered with, so that a kernel can ask for its chip."""
         self._limits = limits
-        bounds = worker_limits or WorkerLimits(memory_bytes=limits.memory_bytes, reply_bytes=_REPLY_BYTES)
+        self._device = device.record() if device else None
+        bounds = WorkerLimits(memory_bytes=limits.memory_bytes, reply_bytes=_REPLY_BYTES)
         self._worker = WorkerProcess(python, "candidate", limits=bounds)
         self.interpreter = "hlo"
 
@@ -177,9 +190,13 @@ class Runner:
         """How far the variant is locked in, told before it was loaded."""
         return self._worker.isolation
 
+    @property
+    def alive(self) -> bool:
+        return self._worker.alive
+
     def load(self, variant: VariantSource) -> dict[str, str]:
         """Import the variant; give its Config back as text."""
-        header = {"op": "load", "name": variant.name, "config": dict(variant.config)}
+        header = {"op": "load", "name": variant.name, "config": dict(variant.config), "device": self._device}
         reply, _ = self._worker.ask(header, [variant.text], timeout_s=self._limits.load_s)
         config = reply.get("config")
         if not isinstance(config, dict):
@@ -189,9 +206,12 @@ class Runner:
     def export(self, inputs: Specs, platform: str = "tpu", *, locations: bool = False) -> bytes:
         """Lower and serialise; with `locations` the compiler's errors can name the kernel's line."""
         header = {"op": "export", "inputs": inputs, "platform": platform, "locations": locations}
-        _, blobs = self._worker.ask(header, timeout_s=self._limits.export_s)
+        header["device"] = self._device
+        reply, blobs = self._worker.ask(header, timeout_s=self._limits.export_s)
         if len(blobs) != 1:
             raise WorkerFailure("garbled", "an export without a program")
+        if reply.get("weak_outputs"):  # the serialised form forgets it
+            raise WorkerFailure("weak", f"outputs {reply['weak_outputs']} have weak types: end with .astype(...)")
         return blobs[0]
 
     def call(self, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire]:

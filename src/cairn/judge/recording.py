@@ -10,7 +10,7 @@ from cairn.errors import BadInput, Missing
 from cairn.judge.executors import DeviceExecutor
 from cairn.judge.measured import PLATFORMS
 from cairn.judge.programs import Programs
-from cairn.judge.protocol import JudgeLimits, Oracle, VariantSource
+from cairn.judge.protocol import JudgeLimits, Oracle, Runner, VariantSource
 from cairn.judge.timing import timer_environment
 from cairn.judge.verdict import Ruling
 from cairn.problem import Problem, Shape
@@ -46,7 +46,7 @@ def record_profile(
         executor.device()
         oracle = Oracle(problem, python)
         stack.callback(oracle.close)
-        (program,) = _allowed(Programs(oracle, python, limits, platform).lower_alone(variant, [shape]), path)
+        (program,) = _allowed(Programs(oracle, lambda: Runner(python, limits), platform).lower_alone(variant, [shape]), path)
         _allowed(executor.vet(program), path)
         specs, blobs = oracle.inputs(secrets.randbits(31), shape, problem.families[0])
         recorder = stack.enter_context(WorkerProcess(python, "recorder", environment=timer_environment(platform)))

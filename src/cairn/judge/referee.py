@@ -25,15 +25,17 @@ from cairn.judge.measured import PLATFORMS, MeasuredCost
 from cairn.judge.predicted import PredictedCost
 from cairn.judge.pricing import Pricer, program_hash
 from cairn.judge.programs import FrozenPrograms, Programs
-from cairn.judge.protocol import JudgeLimits, Oracle, Runner, VariantSource
+from cairn.judge.protocol import JudgeLimits, Oracle, Runner, SeenDevice, VariantSource
 from cairn.judge.replay import Unreplayable
 from cairn.judge.selftest import SelfTest
+from cairn.judge.spare import Spare
 from cairn.judge.verdict import Ruling, Verdict, ruling_of_failure
 from cairn.lab.cache import default_cache
+from cairn.lab.lowering import DEVICES
 from cairn.lab.service import CompileService
 from cairn.problem import Problem
 from cairn.roofline import Target
-from cairn.worker_process import WorkerFailure, probe_isolation
+from cairn.worker_process import WorkerFailure
 
 Stage = Callable[[Case, Runner], Ruling | None]
 
@@ -67,12 +69,16 @@ class Judge:
         self._on_stage = on_stage
         self._frozen_hash = problem.frozen_hash()
         self._stack = ExitStack()
+        device = DEVICES.get(target.chip_name)
+        self._spare = Spare(python, self._limits, SeenDevice(*device) if device else None)
 
     def __enter__(self) -> "Judge":
         with ExitStack() as stack:
             self._executor = self._open_executor()
             stack.callback(self._executor.close)
-            self._executor.replayer.prepare()  # its imports run beside those of the oracle
+            self._executor.replayer.prepare()  # its imports, and the first variant's, run beside those of the oracle
+            stack.callback(self._spare.close)
+            self._spare.prepare()
             oracle = Oracle(self.problem, self._python)
             stack.callback(oracle.close)
             self._programs = self._open_programs(oracle)
@@ -80,7 +86,7 @@ class Judge:
                 self.problem, oracle, self._programs, self._executor, trust_interpreter=self._trust_interpreter
             )
             self.self_test = SelfTest(self.problem, oracle, self._programs, self._executor)
-            self._isolation = probe_isolation(self._python)
+            self._isolation = self._spare.isolation()
             self._cost = self._measured(oracle) if self.target.measured else self._predicted(oracle, stack)
             self._stack = stack.pop_all()  # nothing failed: keep all of them open
         return self
@@ -88,11 +94,11 @@ class Judge:
     def _open_programs(self, oracle: Oracle) -> Programs:
         cache, problem = default_cache(), self.problem
         if cache is None:
-            return Programs(oracle, self._python, self._limits, self._platform())
+            return Programs(oracle, self._spare.take, self._platform())
         shapes = [*problem.shapes.bench, *problem.shapes.check, *problem.shapes.heldout]
         baseline = VariantSource.read(problem.variant(problem.baseline))
-        frozen = FrozenPrograms(baseline, shapes, self._python, cache)
-        return Programs(oracle, self._python, self._limits, self._platform(), frozen)
+        frozen = FrozenPrograms(baseline, shapes, self._python, cache, self.target.name)
+        return Programs(oracle, self._spare.take, self._platform(), frozen)
 
     def _platform(self) -> str:
         kind = "tpu" if self.target.chip_name.startswith("tpu") else self.target.chip_name.split("-")[0]
@@ -151,7 +157,7 @@ class Judge:
     def check(self, variant: VariantSource) -> Case:
         """Whether anything speaks against a variant, whatever it costs: `ruling` stays None when nothing does."""
         case = Case(variant, self._examiner.baseline, purpose="anchor")
-        with Runner(self._python, self._limits) as runner:
+        with self._spare.take() as runner:
             self._through(self._first_stages(), case, runner)
         return case
 
@@ -185,13 +191,14 @@ class Judge:
             case.note("frozen", 0.0, known)
             return case
         stages = {**self._first_stages(), **self._cost.stages(self._on_stage)}
-        with Runner(self._python, self._limits) as runner:
+        with self._spare.take() as runner:
             self._through(stages, case, runner)
             if case.ruling is not None and case.verdict is Verdict.KEEP and not self.target.measured:
                 case.ruling = self._run("confirm", self._confirm, case, runner) or case.ruling
             # frozen files are looked at again at the end: what was changed meanwhile spoils whatever was found
             case.ruling = self._run("frozen", self._frozen, case, runner) or case.ruling
         self._cost.abandon()
+        self._spare.prepare()
         return case
 
     def _first_stages(self) -> dict[str, Stage]:

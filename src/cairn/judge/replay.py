@@ -123,6 +123,7 @@ class ProgramFacts:
         constants: constants of at least 64 bytes with values of their own, the 32 largest.
         constant_bytes: the size of all of these together.
         dots: products outside of kernels, as `f32 x f32 DEFAULT`, with their number.
+        flat: the outputs are a tuple of arrays and nothing nested.
     """
 
     inputs: int
@@ -138,6 +139,7 @@ class ProgramFacts:
     constants: tuple[ConstantFacts, ...]
     constant_bytes: int
     dots: Mapping[str, int]
+    flat: bool
 
     @property
     def constant_outputs(self) -> tuple[int, ...]:
@@ -261,6 +263,7 @@ def _facts(said: Mapping[str, Any]) -> ProgramFacts:
         constants=tuple(ConstantFacts(**constant) for constant in said["constants"]),
         constant_bytes=said["constant_bytes"],
         dots=dict(said["dots"]),
+        flat=said["flat"],
     )
 
 

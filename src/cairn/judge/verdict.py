@@ -75,7 +75,7 @@ REASONS: dict[str, tuple[Verdict, str, str]] = {
     "crash": (Verdict.CRASH, "COMPILE_ERROR", "the compiler died on it"),
 }
 _DETAIL_CHARS = 4000
-_FAILURE_REASON = {"garbled": "forged_reply"}
+_FAILURE_REASON = {"garbled": "forged_reply", "weak": "wrong_shape"}
 
 
 @dataclass(frozen=True)

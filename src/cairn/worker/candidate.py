@@ -8,13 +8,14 @@ import dataclasses
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 import arrays  # type: ignore[import-not-found]
 import jax
 import numpy as np
+import seen_as  # type: ignore[import-not-found]
 
 Reply = tuple[dict[str, Any], list[bytes]]
 _state: dict[str, Any] = {}
@@ -29,14 +30,17 @@ def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
 
 def _load(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     """Import a variant from its source text, placed in this worker's private folder, and build its Config."""
+    if header.get("device"):
+        seen_as.show_device(header["device"]["kind"], header["device"]["cores"])
+    name = f"variant_{header['name']}"  # not the name of something that is imported later
     path = Path.cwd() / "variant" / f"{header['name']}.py"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(blobs[0])
-    spec = importlib.util.spec_from_file_location(header["name"], path)
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[header["name"]] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     config_type = getattr(module, "Config", None)
     if not dataclasses.is_dataclass(config_type) or not callable(getattr(module, "run", None)):
@@ -54,7 +58,7 @@ def _bound(run: Callable[..., Any], config: Any) -> Callable[..., Any]:
 
     def kernel(*inputs: Any) -> tuple[Any, ...]:
         outputs = run(*inputs, config=config)
-        return outputs if isinstance(outputs, tuple) else (outputs,)
+        return tuple(outputs) if isinstance(outputs, tuple) else (outputs,)
 
     return kernel
 
@@ -79,10 +83,16 @@ def _export(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
         platforms=[platform],
         disabled_checks=[export.DisabledSafetyCheck.custom_call(name) for name in _KERNEL_CALLS],
     )
-    with interpreted("hlo") if platform == "cpu" else nullcontext():
+    device = header.get("device")
+    with ExitStack() as around:
+        if platform == "cpu":
+            around.enter_context(interpreted("hlo"))
+        if device:
+            around.enter_context(seen_as.seen_as(device["kind"], device["cores"]))
         program = lower(*abstract)
+    weak = [index for index, aval in enumerate(program.out_avals) if aval.weak_type]
     outputs = [{"dtype": aval.dtype.name, "shape": list(aval.shape)} for aval in program.out_avals]
-    return {"outputs": outputs}, [bytes(program.serialize())]
+    return {"outputs": outputs, "weak_outputs": weak}, [bytes(program.serialize())]
 
 
 def _call(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:

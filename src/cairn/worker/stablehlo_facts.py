@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 from jax import export
 from jax._src.export._export import _CUSTOM_CALL_TARGETS_GUARANTEED_STABLE as STABLE_CALLS
 from jaxlib.mlir import ir
@@ -43,7 +44,8 @@ def facts_of(exported: bytes, platform: str) -> dict[str, Any]:
         raise Unreplayable(f"a program for {program.nr_devices} devices, {', '.join(program.platforms)}")
     with new_context(), ir.Location.unknown():
         module = ir.Module.parse(program.mlir_module())
-        return _Reading(module, program.module_kept_var_idx, len(program.in_avals), platform).facts()
+        facts = _Reading(module, program.module_kept_var_idx, len(program.in_avals), platform).facts()
+    return {**facts, "flat": program.out_tree == jax.tree.structure(tuple(range(len(program.out_avals))))}
 
 
 class _Reading:

@@ -135,6 +135,20 @@ class Loop:
             known[counter] = self._start[counter] + step * iteration
         return Scalars(self.body, known)
 
+    def uneven(self, is_kernel: Callable[[Instruction], bool]) -> bool:
+        """Whether a kernel's scalar operand, or where an inner loop ends, depends on which iteration it is."""
+        counting = self.scalars(0)
+        known = {index: self._start[index] for index in self._invariant if index in self._start}
+        standing = Scalars(self.body, known)
+        for instruction in self.body.instructions:
+            names = instruction.operands if is_kernel(instruction) else ()
+            if instruction.opcode == "while":
+                state = self.body.find(instruction.operands[0])
+                names = state.operands if state is not None else ()
+            if any(counting.value(name) is not None and standing.value(name) is None for name in names):
+                return True
+        return False
+
     def _counter(self) -> int | None:
         """The one changing index that the condition's comparison reads."""
         root = self._condition.root

@@ -221,10 +221,8 @@ def _question(each: Question) -> dict[str, Any]:
 def _text(found: Comparison, limit: int) -> str:
     lines = []
     for board in found.boards[:limit]:
-        lines.append(
-            f"{board.metric} ({board.direction or 'no direction known'} is better), {len(board.entries)} runs"
-            f" of {board.source or 'a file each'}"
-        )
+        way = f"{board.direction} is better" if board.direction else "no direction known"
+        lines.append(f"{board.metric} ({way}), {len(board.entries)} runs of {board.source or 'a file each'}")
         for entry in board.entries[:limit]:
             gain = (
                 ""

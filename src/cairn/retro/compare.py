@@ -79,7 +79,7 @@ class SameStep:
 
 
 def leaderboards(runs: Sequence[Run], domain: Domain, told: Direction | None = None) -> list[Board]:
-    """Boards of a metric with at least two runs, the ones with most runs first.
+    """Boards of a metric with at least two runs: those that can be ranked first, then by the number of runs.
 
     The runs of one file are a board of their own, because another report measured something else under the same name;
     files of a single run share one.
@@ -95,7 +95,9 @@ def leaderboards(runs: Sequence[Run], domain: Domain, told: Direction | None = N
     for metric, dimension, path in [key for key, members in groups.items() if len(members) == 1]:
         groups.setdefault((metric, dimension, ""), []).extend(groups.pop((metric, dimension, path)))
     boards = [_board(key, members, domain, told or {}) for key, members in groups.items() if len(members) > 1]
-    return sorted(boards, key=lambda board: (-len(board.entries), board.metric, board.source))
+    return sorted(
+        boards, key=lambda board: (board.direction is None, -len(board.entries), board.metric, board.source)
+    )
 
 
 def _board(

@@ -275,7 +275,7 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("(",), r"\.\w+\(\s*-?\d+(?:\s*,\s*-?\d+)*\s*\)|(?<!\w)O\([^()\n]*(?:\([^()]*\)[^()]*)?\)"),
     (
         ("step", "rank"),
-        r"\bsteps? \d{1,3}(?:\s?\+\s?\d{1,3})+|(?<=\()step \d{1,3}(?=\))|\bstep \d{1,3}(?=:)|\brank 0\b",
+        r"\bsteps? \d{1,3}(?:\s?\+\s?\d{1,3})+|(?<=\()step \d{1,3}(?=\))|\bstep \d{1,3}(?=:)|\brank 0\b|\(rank \d+\)",
     ),
     (("[",), r"(?<![\w=:\[(,])(?<![=:,] )\[\d{1,3}\](?![\w(])"),
     (("iso", "rfc", "ieee", "pep", "c++"), r"\b(?:iso|rfc|ieee|pep)[ -]?\d+(?:[-:]\d+)*|\bc\+\+\d\d\b"),
@@ -283,6 +283,7 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
         ("(", "["),
         r"\b(?:block|shape|grid|tile|dim|size|array|tensor)s?\s?[=:]?\s?[\[(]\d+(?:,\s?\d+)+[\])]",
     ),
+    (("/",), r"(?<![\w.])\d/(?=[a-z]\w*\()"),
     (("q",), r"\bq[1-4][ ']*(?:20)?\d\d\b"),
 )
 _COMPILED = tuple(re.compile(pattern, re.I) for _, pattern in _RULES)

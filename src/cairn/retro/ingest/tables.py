@@ -59,6 +59,7 @@ _PROSE_COLUMN = re.compile(
     re.I,
 )
 _STEP = re.compile(r"_?(?:global[_ ])?(?:step|iteration|iter|epoch)", re.I)
+_TRY = re.compile(r"status|decision|commit|verdict|kept|outcome", re.I)
 _SERIES = re.compile(
     r"run(?:[_ ](?:name|id))?|name|variant|experiment|config(?:_name)?|seed|model|label|tag", re.I
 )
@@ -132,7 +133,9 @@ def _first_cells_differ(table: Table) -> bool:
 
 
 def _step_column(header: Sequence[str], table: Table) -> int | None:
-    """The column that counts steps, when every row has a number there."""
+    """The column that counts steps, when every row has a number there and is not a try of its own."""
+    if any(_TRY.fullmatch(title) for title in header):
+        return None
     at = next((at for at, title in enumerate(header) if _STEP.fullmatch(title)), None)
     if at is None or len(table.rows) < 3:
         return None

@@ -1,21 +1,24 @@
 """Gated DeltaNet forward as one Pallas TPU kernel: every input is read once, every output written once.
 
-Grid: sequences, groups of heads, steps along time. The last axis runs in order and carries the state in VMEM, so
-no chunk state ever goes to HBM. Inside a chunk of C tokens, with G the running sum of g, D_ij = exp(G_i - G_j) for
-i >= j, M the strictly lower part of diag(beta) (D * K K^T) and S the state at the chunk's start:
+Grid: sequences, groups of heads, tiles of 128 tokens. The last axis runs in order and carries the state in VMEM, so
+no chunk state goes to HBM unless it is asked for. Inside a chunk of C tokens, with G the running sum of g, D_ij =
+exp(G_i - G_j) for i >= j, M the strictly lower part of diag(beta) (D * K K^T) and S the state at the chunk's start:
 
     N  = (I + M)^-1 (beta V - beta e^G K S)
-    O  = K^(-1/2) (e^G Q S + (D * Q K^T) N)
+    O  = scale (e^G Q S + (D * Q K^T) N)
     S' = e^(G_C) S + K^T (e^(G_C - G) N)
 
-Precision: k and q arrive in bfloat16, so K K^T in one pass with float32 accumulation is exact up to the summation.
-The inverse and its product with the right-hand side use three bfloat16 passes; products with the state use one.
-Casts are written out, so that the interpreter rounds exactly where the MXU does.
+* Layout: blocks are cut from [B,T,H,D] as it lies in HBM, and a head is read as every H-th row of words that hold
+  two neighbouring heads. Flattening the heads instead costs a copy of every operand before and after the kernel.
+* Inverse: 16-row diagonal blocks by substitution, eight heads in the sublanes of one register; joined to 32 and 64
+  rows on the matrix unit with the blocks side by side, so that a product has 16 or 32 rows instead of 64. The last
+  doubling is never done: two 64-row blocks are solved one after the other.
+* Precision: the inverse and its products keep 16 bits (three bfloat16 passes), products with the state take one pass.
+  Casts are written out, so that an interpreter rounds where the matrix unit does.
 """
 
 import dataclasses
 import functools
-import math
 from collections.abc import Generator
 
 import jax
@@ -24,121 +27,280 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 MASKED = -1e30  # exponent of a masked entry: exp gives exactly 0, and the mask comes before exp, never after
+TILE, HALF, BASE = 128, 64, 16  # tokens of a grid step; rows of the largest inverted and of the smallest block
+UPPER_HALF = -65536  # the bits of a float32 that a bfloat16 keeps, and the second of two bfloat16 in a word
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Sizes that shape the program; each changes what the compiler schedules.
 
-    chunk: tokens solved at once. Longer fills the 128 lanes and the MXU better, but work inside it grows with it.
-    heads_per_block: heads in one grid step: larger copies, fewer steps, more independent work.
-    interleave: heads whose instructions are written side by side; 1 writes head after head.
-    chunks_per_step: consecutive chunks in one grid step; their inverses do not wait for the state.
-    base: rows solved by substitution on the VPU before blocks are doubled on the MXU.
+    chunk: tokens between two visits to the state, 64 or 128. heads_per_block: heads in one grid step, a multiple of
+    8. interleave: heads whose instructions are written side by side, so that one's products hide another's.
     """
 
-    chunk: int = 64
-    heads_per_block: int = 1
-    interleave: int = 1
-    chunks_per_step: int = 1
-    base: int = 16
+    chunk: int = 128
+    heads_per_block: int = 16
+    interleave: int = 8
 
 
 def run(q, k, v, g, beta, *, config: Config) -> tuple[jax.Array, jax.Array]:
     """Return o [B,T,H,V] and final_state [B,H,K,V]; K and V must be multiples of 128."""
+    o, final_state, _ = forward(q, k, v, g, beta, config=config, scale=q.shape[-1] ** -0.5)
+    return o, final_state
+
+
+def forward(q, k, v, g, beta, *, config: Config, scale: float, initial_state=None, plan=None, save=False):
+    """(o, final_state, saved); bfloat16 q, k, v of as many heads, and beyond `run`:
+
+    initial_state [N,H,K,V] float32, zero without it. plan [3,n] int32: several sequences in one row of n tiles (B
+    must be 1); for each tile its sequence, and whether it is that sequence's first and its last. save: also return
+    what a backward pass needs of every tile: the inverted blocks, what joins them, the state before it, and N.
+    """
     B, T, H, K = q.shape
     V = v.shape[-1]
-    if K % 128 or V % 128:
-        raise ValueError(f"K={K} and V={V} must be multiples of the 128 lanes")
-    heads = math.gcd(config.heads_per_block, H)
-    step = config.chunk * config.chunks_per_step
-    padded_T = pl.cdiv(T, step) * step
+    if K % 128 or V % 128 or config.chunk not in (HALF, TILE):
+        raise ValueError(f"K={K} and V={V} must be multiples of the 128 lanes, chunk={config.chunk} 64 or 128")
+    if save and config.chunk != TILE:
+        raise ValueError("a backward pass needs chunks of 128 tokens")
+    tiles = pl.cdiv(T, TILE)
+    padded_H, heads = heads_of_a_block(H, config.heads_per_block)
     # beta = 0, g = 0, k = v = 0 leaves the state alone, so a ragged tail needs no branch in the kernel.
-    q, k, v, g, beta = (_pad_time(array, padded_T) for array in (q, k, v, g, beta))
-    q, k, v = (array.reshape(B, padded_T, -1) for array in (q, k, v))
-    # T on lanes: one [.., chunk] row per head instead of 128-fold padding of a column.
-    gate_shape = (B, padded_T // config.chunk, config.chunk, H // heads, heads)
-    g, beta = (array.reshape(gate_shape).transpose(0, 1, 3, 4, 2) for array in (g, beta))
-
-    def per_token(width):
-        return pl.BlockSpec((1, step, heads * width), lambda b, h, t: (b, t, h))
-
-    gate_block = (1, config.chunks_per_step, 1, heads, config.chunk)
-    per_gate = pl.BlockSpec(gate_block, lambda b, h, t: (b, t, h, 0, 0))
-    o, final_state = pl.pallas_call(
-        functools.partial(_kernel, config=config, heads=heads),
-        grid=(B, H // heads, padded_T // step),
-        in_specs=[per_token(K), per_token(K), per_token(V), per_gate, per_gate],
-        out_specs=[per_token(V), pl.BlockSpec((1, heads, K, V), lambda b, h, t: (b, h, 0, 0))],
-        out_shape=[
-            jax.ShapeDtypeStruct((B, padded_T, H * V), v.dtype),
-            jax.ShapeDtypeStruct((B, H, K, V), jnp.float32),
-        ],
-        scratch_shapes=[pltpu.VMEM((heads, K, V), jnp.float32)],
+    operands = [pad(x, tiles * TILE, padded_H) for x in (q, k, v, g, beta)]
+    operands[3:] = [x.transpose(0, 2, 1) for x in operands[3:]]  # tokens on lanes, as XLA keeps such arrays anyway
+    names, planned = ["q", "k", "v", "g", "beta"], () if plan is None else (plan,)
+    if initial_state is not None:
+        operands.append(jnp.pad(initial_state, [(0, 0), (0, padded_H - H), (0, 0), (0, 0)]))
+        names.append("initial")
+    sequences = B if initial_state is None else initial_state.shape[0]
+    per_tile = {"inverse": (TILE, TILE), "corner": (HALF, TILE), "start": (K, V), "update": (2 * TILE, V)}
+    blocks = _blocks(heads, K, V, per_tile)
+    results = {
+        "o": jax.ShapeDtypeStruct((B, tiles * TILE, padded_H, V), v.dtype),
+        "final": jax.ShapeDtypeStruct((sequences, padded_H, K, V), jnp.float32),
+    }
+    if save:
+        results |= {n: jax.ShapeDtypeStruct((B, tiles, padded_H, *s), jnp.bfloat16) for n, s in per_tile.items()}
+    scratch = {
+        "state": pltpu.VMEM((heads, K, V), jnp.float32),
+        "words": pltpu.VMEM((TILE * heads // 2, V), jnp.int32),
+        "diagonal": pltpu.VMEM((heads * BASE, TILE), jnp.float32),
+        "joins": pltpu.VMEM((heads, 6 * BASE, TILE), jnp.bfloat16),
+        "attention": pltpu.VMEM((heads, TILE, TILE), jnp.bfloat16),
+    }
+    if not save:
+        scratch |= {name: pltpu.VMEM((heads, *per_tile[name]), jnp.bfloat16) for name in ("inverse", "corner")}
+    outputs = pl.pallas_call(
+        functools.partial(
+            _kernel, names=("plan",) * len(planned) + (*names, *results, *scratch), config=config, scale=scale
+        ),
+        grid_spec=pltpu.PrefetchScalarGridSpec(
+            num_scalar_prefetch=len(planned),
+            grid=(B, padded_H // heads, tiles),
+            in_specs=[blocks[name] for name in names],
+            out_specs=[blocks[name] for name in results],
+            scratch_shapes=list(scratch.values()),
+        ),
+        out_shape=list(results.values()),
         compiler_params=pltpu.CompilerParams(dimension_semantics=("parallel", "parallel", "arbitrary")),
         name="gdn_fwd",
-    )(q, k, v, g, beta)
-    return o.reshape(B, padded_T, H, V)[:, :T], final_state
+    )(*planned, *operands)
+    return outputs[0][:, :T, :H], outputs[1][:, :H], dict(zip(per_tile, outputs[2:], strict=False))
 
 
-def _pad_time(array: jax.Array, padded_T: int) -> jax.Array:
-    missing = padded_T - array.shape[1]
-    if missing == 0:
-        return array
-    return jnp.pad(array, [(0, 0), (0, missing)] + [(0, 0)] * (array.ndim - 2))
+def _blocks(heads: int, K: int, V: int, per_tile: dict) -> dict[str, pl.BlockSpec]:
+    """What one grid step sees of each array; with a plan, it tells whose state a tile belongs to."""
+
+    def whose(b, h, t, *plan):
+        return plan[0][0, t] if plan else b, h, 0, 0
+
+    states = pl.BlockSpec((1, heads, K, V), whose)
+    gates = pl.BlockSpec((1, heads, TILE), lambda b, h, t, *_: (b, h, t))
+    blocks = {"g": gates, "beta": gates, "initial": states, "final": states}
+    for name, width in (("q", K), ("k", K), ("v", V), ("o", V)):
+        blocks[name] = pl.BlockSpec((1, TILE, heads, width), lambda b, h, t, *_: (b, t, h, 0))
+    for name, size in per_tile.items():
+        blocks[name] = pl.BlockSpec((1, 1, heads, *size), lambda b, h, t, *_: (b, t, h, 0, 0))
+    return blocks
 
 
-def _kernel(*refs, config: Config, heads: int):
-    """One grid step: `chunks_per_step` chunks of `heads` heads of one sequence."""
-    q_ref, k_ref, v_ref, g_ref, beta_ref, o_ref, final_ref, state_ref = refs
-    C, K, V = config.chunk, state_ref.shape[1], state_ref.shape[2]
+def heads_of_a_block(H: int, wanted: int) -> tuple[int, int]:
+    """(heads after padding, heads in a block): pairs for the words, and eights where a block holds not all."""
+    if wanted >= H:
+        return H + H % 2, H + H % 2
+    padded = pl.cdiv(H, 8) * 8
+    return padded, wanted if padded % wanted == 0 else 8
 
-    @pl.when(pl.program_id(2) == 0)
+
+def pad(x: jax.Array, T: int, H: int) -> jax.Array:
+    """Zeros behind the tokens and heads of [B,T,H,...]."""
+    missing = [(0, 0), (0, T - x.shape[1]), (0, H - x.shape[2])] + [(0, 0)] * (x.ndim - 3)
+    return jnp.pad(x, missing) if missing[1][1] or missing[2][1] else x
+
+
+def _kernel(*refs, names: tuple[str, ...], config: Config, scale: float):
+    """One tile of all heads of a block: solve what needs no state, then walk its chunks with the state."""
+    ref = dict(zip(names, refs, strict=True))
+    heads = ref["state"].shape[0]
+    tile = pl.program_id(2)
+    first, last = tile == 0, tile == pl.num_programs(2) - 1
+    if "plan" in ref:
+        first, last = (ref["plan"][i, tile] == 1 for i in (1, 2))
+
+    @pl.when(first)
     def _():
-        state_ref[...] = jnp.zeros_like(state_ref)
+        ref["state"][...] = ref["initial"][0] if "initial" in ref else jnp.zeros_like(ref["state"])
 
-    gates = [_gates(g_ref[0, c, 0], beta_ref[0, c, 0]) for c in range(config.chunks_per_step)]
+    block = _Block(ref, *running_sums(ref["g"][0], ref["beta"][0], config.chunk), config.chunk, scale)
+    groups = [range(h, min(h + config.interleave, heads)) for h in range(0, heads, config.interleave)]
+    for group in groups:
+        side_by_side([block.prepare(h) for h in group])
+    substitute(ref["diagonal"], heads)
+    for group in groups:
+        side_by_side([block.invert(h) for h in group])
+    for group in groups:
+        outputs = side_by_side([block.advance(h) for h in group])
+        for h, *two in zip(group[::2], outputs[::2], outputs[1::2], strict=True):
+            ref["words"][pl.ds(h // 2, TILE, heads // 2), :] = pair(*two)
+    # As words and then at once: the rows of one head are no block that bfloat16 could be stored to.
+    ref["o"][0] = pltpu.bitcast(ref["words"][...], jnp.bfloat16).reshape(ref["o"].shape[1:])
 
-    def solve(c, h):
-        rows = pl.ds(c * C, C)
-        q, k = (ref[0, rows, h * K : (h + 1) * K] for ref in (q_ref, k_ref))
-        cum_rows, columns = gates[c]
-        cum, beta = columns[:, h : h + 1], columns[:, heads + h : heads + h + 1]
-        return _solve_chunk(q, k, cum_rows[h : h + 1], cum, beta, config.base)
-
-    def advance(c, h, solved):
-        rows, lanes = pl.ds(c * C, C), slice(h * V, (h + 1) * V)
-        o, state = yield from _advance_state(solved, v_ref[0, rows, lanes], state_ref[h])
-        o_ref[0, rows, lanes] = o.astype(o_ref.dtype)
-        state_ref[h] = state
-
-    for first in range(0, heads, config.interleave):
-        group = range(first, min(first + config.interleave, heads))
-        pairs = [(c, h) for c in range(config.chunks_per_step) for h in group]
-        solved = dict(zip(pairs, _side_by_side([solve(c, h) for c, h in pairs]), strict=True))
-        for c in range(config.chunks_per_step):
-            _side_by_side([advance(c, h, solved[c, h]) for h in group])
-
-    @pl.when(pl.program_id(2) == pl.num_programs(2) - 1)
+    @pl.when(last)
     def _():
-        final_ref[0] = state_ref[...]
+        ref["final"][0] = ref["state"][...]
 
 
-def _gates(g: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """From [heads, C] rows: the running sum of g as rows, and [that | beta] as columns [C, 2 heads]."""
-    C = g.shape[1]
-    row, column = _iota((C, C), 0), _iota((C, C), 1)
-    ones = jnp.where(row <= column, 1.0, 0.0)
-    # No cumsum on the TPU; the matmul must keep all bits of g, since its sums end up in exponents.
-    cum = jnp.dot(g, ones, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32)
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """The phases of one tile; each yields where it would wait for the matrix unit."""
+
+    ref: dict
+    sums: jax.Array  # [heads, 128]: running sums of g
+    columns: jax.Array  # [128, 2 heads]: the same and beta, a token a row
+    chunk: int
+    scale: float
+
+    def column(self, h: int, rows: slice, width: int = TILE) -> list[jax.Array]:
+        """Running sum of g and beta of some tokens, each on all lanes."""
+        at = (h, self.sums.shape[0] + h)
+        return [jnp.broadcast_to(self.columns[rows, c : c + 1], (rows.stop - rows.start, width)) for c in at]
+
+    def part(self, name: str, h: int):
+        """The scratch or the result of this name, of one head."""
+        whole = self.ref[name]
+        return whole.at[0, 0, h] if len(whole.shape) == 5 else whole.at[h]
+
+    def prepare(self, h: int) -> Generator:
+        """Products between the tile's own tokens: what attends, and the system in the pieces that `invert` joins."""
+        k, q = (head_of_words(self.ref[name], h).astype(jnp.bfloat16) for name in "kq")
+        scores = dot_t(jnp.concatenate([k, q], axis=0), k)
+        yield
+        row, lane = iota((32, TILE), 0), iota((32, TILE), 1)
+        block = iota((BASE, TILE), 1) // BASE
+        diagonal = small = jnp.zeros((BASE, TILE), jnp.float32)
+        corner, attention = self.part("corner", h), self.part("attention", h)
+        for r in range(0, TILE, 32):  # few rows at a time stay in registers
+            cum, beta = self.column(h, slice(r, r + 32))
+            seen = row + r >= lane
+            seen &= lane // self.chunk == r // self.chunk
+            decay = jnp.exp(jnp.where(seen, cum - self.sums[h : h + 1], MASKED))
+            attention[r : r + 32] = (scores[TILE + r : TILE + r + 32] * decay).astype(jnp.bfloat16)
+            system = scores[r : r + 32] * decay * beta
+            diagonal = jnp.where(block == r // BASE, system[:BASE], diagonal)
+            diagonal = jnp.where(block == r // BASE + 1, system[BASE:], diagonal)
+            small = jnp.where(block == r // BASE, system[BASE:], small)
+            if r == 32:
+                wide = system
+            elif r == 96:
+                wide = jnp.where(lane < HALF, wide, system)
+            if r >= HALF and self.chunk == TILE:
+                high, low = halves(system)
+                corner[r - HALF : r - 32] = jnp.where(lane < HALF, high, pltpu.roll(low, HALF, 1)).astype(
+                    jnp.bfloat16
+                )
+        strict = iota((BASE, TILE), 1) % BASE < iota((BASE, TILE), 0)
+        self.ref["diagonal"][pl.ds(h * BASE, BASE), :] = jnp.where(strict, diagonal, 0.0)
+        self.part("joins", h)[...] = jnp.concatenate([*split(small), *split(wide)], axis=0)
+
+    def invert(self, h: int) -> Generator:
+        """From inverted 16-row blocks to [high | low] of the two 64-row ones."""
+        joins, inverse = self.part("joins", h), self.part("inverse", h)
+        blocks = self.ref["diagonal"][pl.ds(h * BASE, BASE), :]
+        blocks = yield from join(blocks, joins[: 2 * BASE])
+        blocks = yield from join(blocks, joins[2 * BASE :])
+        high, low = halves(blocks)
+        left = iota((HALF, TILE), 1) < HALF
+        inverse[:HALF] = jnp.where(left, high, pltpu.roll(low, HALF, 1)).astype(jnp.bfloat16)
+        inverse[HALF:] = jnp.where(left, pltpu.roll(high, HALF, 1), low).astype(jnp.bfloat16)
+
+    def advance(self, h: int) -> Generator:
+        """Walk the tile's chunks with the state; returns the output [128,V] in float32."""
+        k, q = (head_of_words(self.ref[name], h).astype(jnp.bfloat16) for name in "kq")
+        v, inverse = head_of_words(self.ref["v"], h), self.part("inverse", h)
+        state, updates, read = self.ref["state"][h], [], []
+        width = state.shape[1]
+        if "start" in self.ref:  # the caller saves
+            self.part("start", h)[...] = state.astype(jnp.bfloat16)
+        for start in range(0, TILE, self.chunk):
+            rows = slice(start, start + self.chunk)
+            from_state = dot(jnp.concatenate([k[rows], q[rows]], axis=0), state.astype(jnp.bfloat16))
+            yield
+            cum, beta = self.column(h, rows, width)
+            gamma, total = jnp.exp(cum), cum[self.chunk - 1 :]
+            right = beta * (v[rows] - gamma * from_state[: self.chunk])
+            read.append(gamma * from_state[self.chunk :])
+            updates.append(dot_halves(inverse[start : start + HALF], right[:HALF]))
+            yield
+            if self.chunk == TILE:
+                second = right[HALF:] - dot_halves(self.part("corner", h)[...], updates[0])
+                yield
+                updates.append(dot_halves(inverse[HALF:], second))
+                yield
+            update = jnp.concatenate(updates[start // HALF :], axis=0)
+            decayed = (jnp.exp(total - cum) * update).astype(jnp.bfloat16)
+            state = jnp.exp(total) * state + t_dot(k[rows], decayed)
+        self.ref["state"][h] = state
+        update = jnp.concatenate(updates, axis=0)
+        if "update" in self.ref:
+            self.part("update", h)[...] = jnp.concatenate(split(update), axis=0)
+        inside = dot(self.part("attention", h)[...], update.astype(jnp.bfloat16))
+        yield
+        return self.scale * (jnp.concatenate(read, axis=0) + inside)
+
+
+def head_of_words(ref, h: int) -> jax.Array:
+    """Head h [T,D] in float32 of a bfloat16 block [1,T,heads,D], where a word holds two neighbouring heads."""
+    _, T, heads, width = ref.shape
+    words = ref.reshape(T * heads, width).bitcast(jnp.int32)[pl.ds(h // 2, T, heads // 2), :]
+    return pltpu.bitcast(words & jnp.int32(UPPER_HALF) if h % 2 else words << 16, jnp.float32)
+
+
+def pair(even: jax.Array, odd: jax.Array) -> jax.Array:
+    """Two float32 arrays as words that hold both in bfloat16."""
+    low, high = (pltpu.bitcast(x.astype(jnp.bfloat16).astype(jnp.float32), jnp.int32) for x in (even, odd))
+    return jax.lax.shift_right_logical(low, 16) | high
+
+
+def running_sums(g: jax.Array, beta: jax.Array, chunk: int) -> tuple[jax.Array, jax.Array]:
+    """From [heads,128] rows: the running sum of g inside each chunk, and [that | beta] as columns."""
+    row, column = iota((TILE, TILE), 0), iota((TILE, TILE), 1)
+    cum = dot_exact(g, (row <= column) & (row // chunk == column // chunk))
     return cum, jnp.concatenate([cum, beta], axis=0).T
 
 
-def _side_by_side(problems: list[Generator]) -> list:
+def dot_exact(x: jax.Array, ones: jax.Array) -> jax.Array:
+    """x [n,128] times zeros and ones, with all bits of x: there is no cumsum here, and its sums enter exponents."""
+    high, rest = halves(x)
+    parts = jnp.concatenate([high, *halves(rest)], axis=0).astype(jnp.bfloat16)
+    n, sums = x.shape[0], dot(parts, jnp.where(ones, 1.0, 0.0).astype(jnp.bfloat16))
+    return sums[:n] + (sums[n : 2 * n] + sums[2 * n :])
+
+
+def side_by_side(problems: list[Generator]) -> list:
     """Write independent problems phase by phase, not one after the other, and return their results.
 
-    The compiler schedules in a window around the program order: work meant to fill the wait for an MXU result has
-    to stand next to it. Each problem is straight code that yields wherever it would wait.
+    The compiler schedules in a window round the program order. Each problem is straight code that yields where it
+    would wait, and the work that fills the wait has to stand there.
     """
     results = [None] * len(problems)
     running = list(enumerate(problems))
@@ -154,140 +316,86 @@ def _side_by_side(problems: list[Generator]) -> list:
     return results
 
 
-@dataclasses.dataclass(frozen=True)
-class _Solved:
-    """What a chunk needs from its own tokens before it meets the state."""
+def substitute(diagonal, heads: int) -> None:
+    """Invert I + all 16-row diagonal blocks in place: [heads * 16, 128] with a head's eight blocks side by side.
 
-    kq: jax.Array  # [2C, K] bfloat16: one set of weights in the MXU serves both halves
-    inverse: jax.Array  # [C, C] float32: (I + M)^-1
-    attention: jax.Array  # [C, C] bfloat16: D * Q K^T
-    cum: jax.Array  # [C, 1] float32: running sum of g
-    beta: jax.Array  # [C, 1] float32
-
-
-def _solve_chunk(q, k, cum_row, cum, beta, base: int) -> Generator:
-    """Everything in a chunk of one head that does not depend on the state."""
-    C = q.shape[0]
-    causal = _iota((C, C), 0) >= _iota((C, C), 1)
-    strict = _iota((C, C), 0) > _iota((C, C), 1)
-    kq = jnp.concatenate([k, q], axis=0)
-    scores = _dot_t(kq, k)
-    decay = jnp.exp(jnp.where(causal, cum - cum_row, MASKED))
-    yield
-    attention = (scores[C:] * decay).astype(jnp.bfloat16)
-    inverse = yield from inverse_phases(jnp.where(strict, scores[:C] * decay * beta, 0.0), base)
-    return _Solved(kq, inverse, attention, cum, beta)
-
-
-def _advance_state(solved: _Solved, v: jax.Array, state: jax.Array) -> Generator:
-    """Output [C,V] and new state [K,V] of one chunk of one head."""
-    C, K = v.shape[0], state.shape[0]
-    from_state = _dot(solved.kq, state.astype(jnp.bfloat16))
-    gamma, total = jnp.exp(solved.cum), solved.cum[C - 1 :]
-    yield
-    right = solved.beta * (v.astype(jnp.float32) - gamma * from_state[:C])
-    update = _dot3(_split(solved.inverse), _split(right))
-    yield
-    decayed = (jnp.exp(total - solved.cum) * update).astype(jnp.bfloat16)
-    added = jax.lax.dot_general(
-        solved.kq[:C], decayed, (((0,), (0,)), ((), ())), preferred_element_type=jnp.float32
-    )
-    inside = _dot(solved.attention, update.astype(jnp.bfloat16))
-    yield
-    return (gamma * from_state[C:] + inside) * K**-0.5, jnp.exp(total) * state + added
-
-
-def inverse_unit_lower(strict: jax.Array, base: int) -> jax.Array:
-    """(I + strict)^-1 for one strictly lower [C,C] float32 matrix; C and base are powers of two."""
-    return _side_by_side([inverse_phases(strict, base)])[0]
-
-
-def inverse_phases(strict: jax.Array, base: int) -> Generator:
-    """(I + strict)^-1 by doubling inverted diagonal blocks; yields where it waits for the MXU.
-
-    Two neighbouring inverted blocks A and B of a level join with the block S below A as -B S A. Every intermediate
-    is a piece of the true inverse, whose entries stay small for any keys; powers of `strict` (the Neumann series)
-    reach 1e20 and more for correlated keys and cancel catastrophically, in float32 too.
+    Row i of eight heads is one register: a step spreads a coefficient over its block's lanes, multiplies, subtracts.
     """
-    C = strict.shape[0]
-    inverse = yield from _diagonal_phases(strict, base)
-    size = base
-    while size < C:
-        pairs = range(C // (2 * size))
-        lower = [slice((2 * p + 1) * size, (2 * p + 2) * size) for p in pairs]
-        # Only the rows of the lower block of each pair change: half of the matrix, cut at sublane-tile borders.
-        row_pair = _iota((C // 2, C), 0) >> _log2(size)
-        in_upper = _iota((C // 2, C), 1) >> _log2(size) == 2 * row_pair
-        below = jnp.where(in_upper, jnp.concatenate([strict[s] for s in lower], axis=0), 0.0)
-        joined = _dot3(_split(below), _split(inverse))
-        yield
-        zeros = jnp.zeros((size, C), jnp.float32)
-        spread = jnp.concatenate([x for p in pairs for x in (zeros, joined[p * size : (p + 1) * size])], axis=0)
-        lower_rows = jnp.concatenate([inverse[s] for s in lower], axis=0)
-        new_rows = lower_rows - _dot3(_split(lower_rows), _split(spread))
-        yield
-        inverse = jnp.concatenate(
-            [
-                x
-                for p in pairs
-                for x in (inverse[2 * p * size : (2 * p + 1) * size], new_rows[p * size : (p + 1) * size])
-            ],
-            axis=0,
-        )
-        size *= 2
-    return inverse
+    lane = iota((heads, TILE), 1)
+    solved = []
+    for i in range(BASE):
+        factors = diagonal[pl.ds(i, heads, BASE), :]
+        row = jnp.where(lane % BASE == i, 1.0, 0.0)
+        for j in range(i):
+            at = lane - lane % BASE + j
+            row = row - jnp.take_along_axis(factors, at, axis=1, mode="promise_in_bounds") * solved[j]
+        solved.append(row)
+    for i in range(BASE):
+        diagonal[pl.ds(i, heads, BASE), :] = solved[i]
 
 
-def _diagonal_phases(strict: jax.Array, base: int) -> Generator:
-    """Invert all `base`-row diagonal blocks of I + strict at once by forward substitution.
+def join(blocks: jax.Array, between: jax.Array) -> Generator:
+    """Inverted blocks [s,128], side by side, to blocks of twice the rows [2s,128].
 
-    Packed as [base, C]: a sublane is a row inside its block, a lane is (block, column), so all blocks of a head
-    fit in base/8 registers per 128 lanes. Step j needs column j of each block on all lanes of that block. Lane
-    broadcasts would occupy the XLU; one matmul with block-diagonal ones spreads the columns of all steps at once,
-    to 16 bits (two bfloat16 parts).
+    Neighbours A and B with S below A and left of B join as -B S A; `between` [2s,128] holds S in two parts, in A's
+    lanes. Every intermediate is a piece of the true inverse, whose entries stay small for any keys; powers of the
+    system (the Neumann series) reach 1e20 and more for correlated keys and cancel catastrophically in any precision.
     """
-    C = strict.shape[0]
-    shift = _log2(base)
-    on_diagonal = _iota((C, C), 0) >> shift == _iota((C, C), 1) >> shift
-    blocks = jnp.where(on_diagonal, strict, 0.0)
-    packed = functools.reduce(jnp.add, [blocks[i : i + base] for i in range(0, C, base)])
-    row, column = _iota((base, C), 0), _iota((base, C), 1) & (base - 1)
-    high, low = (part.astype(jnp.float32) for part in _split(packed))
-    picked = [jnp.where(column == j, part, 0.0) for part in (high, low) for j in range(base - 1)]
-    ones = jnp.where(on_diagonal, 1.0, 0.0).astype(jnp.bfloat16)
-    spread = _dot(jnp.concatenate(picked, axis=0).astype(jnp.bfloat16), ones)
+    s = blocks.shape[0]
+    high, low = split(blocks)
+    above = three_passes(between, spread(high, 0), spread(low, 0))
     yield
-    half = base * (base - 1)
-    factors = spread[:half] + spread[half:]
-    solved = jnp.where(row == column, 1.0, 0.0)
-    for j in range(base - 1):
-        solved = solved - factors[j * base : (j + 1) * base] * solved[j : j + 1]
-        yield
-    return jnp.where(on_diagonal, jnp.concatenate([solved] * (C // base), axis=0), 0.0)
+    new = three_passes(jnp.concatenate([high, low], axis=0), *(spread(part, 1) for part in split(above)))
+    yield
+    even = iota((s, TILE), 1) // s % 2 == 0
+    return jnp.concatenate([jnp.where(even, blocks, 0.0), jnp.where(even, -new, blocks)], axis=0)
 
 
-def _split(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def three_passes(parts: jax.Array, high: jax.Array, low: jax.Array) -> jax.Array:
+    """(parts[:s] + parts[s:]) (high + low) without the product of the two low parts, which is below the rounding."""
+    s = parts.shape[0] // 2
+    both = dot(parts, high)
+    return both[:s] + both[s:] + dot(parts[:s], low)
+
+
+def spread(blocks: jax.Array, below: int) -> jax.Array:
+    """[s,128], blocks side by side, as [128,128]: the even ones on the diagonal, or one block below it."""
+    s = blocks.shape[0]
+    wide = jnp.concatenate([blocks.astype(jnp.float32)] * (TILE // s), axis=0)
+    row, lane = iota((TILE, TILE), 0) // s, iota((TILE, TILE), 1) // s
+    return jnp.where((row == lane + below) & (lane % 2 == 0), wide, 0.0).astype(jnp.bfloat16)
+
+
+def dot_halves(parts: jax.Array, right: jax.Array) -> jax.Array:
+    """[high | low] [64,128] times right [64,V] in three passes, two of them in one contraction."""
+    high, low = split(right)
+    return dot(parts, jnp.concatenate([high, high], axis=0)) + dot(parts[:, :HALF], low)
+
+
+def halves(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """x as two float32 arrays, of which the first is a bfloat16: truncated, which is cheaper than rounded."""
+    high = pltpu.bitcast(pltpu.bitcast(x, jnp.int32) & jnp.int32(UPPER_HALF), jnp.float32)
+    return high, x - high
+
+
+def split(x: jax.Array) -> list[jax.Array]:
     """Two bfloat16 parts whose sum is x to 16 bits."""
-    high = x.astype(jnp.bfloat16)
-    return high, (x - high.astype(jnp.float32)).astype(jnp.bfloat16)
+    return [part.astype(jnp.bfloat16) for part in halves(x)]
 
 
-def _dot3(a: tuple[jax.Array, jax.Array], b: tuple[jax.Array, jax.Array]) -> jax.Array:
-    """Product of two split matrices in three bfloat16 passes; low * low is below the rounding of the rest."""
-    return _dot(a[0], b[0]) + (_dot(a[0], b[1]) + _dot(a[1], b[0]))
-
-
-def _dot(a: jax.Array, b: jax.Array) -> jax.Array:
+def dot(a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.dot(a, b, preferred_element_type=jnp.float32)
 
 
-def _dot_t(a: jax.Array, b: jax.Array) -> jax.Array:
+def dot_t(a: jax.Array, b: jax.Array) -> jax.Array:
+    """a times b transposed."""
     return jax.lax.dot_general(a, b, (((1,), (1,)), ((), ())), preferred_element_type=jnp.float32)
 
 
-def _iota(shape: tuple[int, int], axis: int) -> jax.Array:
+def t_dot(a: jax.Array, b: jax.Array) -> jax.Array:
+    """a transposed times b."""
+    return jax.lax.dot_general(a, b, (((0,), (0,)), ((), ())), preferred_element_type=jnp.float32)
+
+
+def iota(shape: tuple[int, int], axis: int) -> jax.Array:
     return jax.lax.broadcasted_iota(jnp.int32, shape, axis)
-
-
-def _log2(size: int) -> int:
-    return size.bit_length() - 1

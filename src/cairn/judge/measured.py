@@ -7,12 +7,13 @@ from typing import Any
 from cairn.errors import BadInput
 from cairn.judge.calibration import ALPHA, Calibration, share_of
 from cairn.judge.case import Case
+from cairn.judge.clock import ClockDisagreement
 from cairn.judge.correctness import Wire
 from cairn.judge.examiner import Examiner, TimedInputs
 from cairn.judge.executors import DeviceExecutor
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Oracle, Runner
-from cairn.judge.timing import ClockDisagreement, Timing, TimingPlan, measure
+from cairn.judge.timing import Timing, TimingPlan, measure
 from cairn.judge.verdict import Ruling, geometric_mean, ruling_of_failure
 from cairn.problem import Problem
 from cairn.worker_process import WorkerFailure

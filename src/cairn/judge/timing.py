@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.judge import evidence
+from cairn.judge.clock import ClockDisagreement, OwnClock
 from cairn.judge.correctness import Wire
 from cairn.judge.evidence import Evidence
 from cairn.worker_process import WorkerProcess
@@ -50,10 +51,6 @@ class TimingPlan:
         return cls(threshold=threshold, alpha=alpha, processes=2 * evidence.fewest(alpha) + 2)
 
 
-class ClockDisagreement(Exception):
-    """What the timer says its samples took is not what the judge's own clock saw."""
-
-
 _LEAST_PROCESSES = 3
 _LEAST_PAIRS = 5
 _LEAST_SHARE = 0.5  # the timer does nothing between samples
@@ -70,6 +67,9 @@ class Timing:
     repeats: list[int] = field(default_factory=list)
     device: dict[str, Any] = field(default_factory=dict)
     timed_share: list[float] = field(default_factory=list)  # of the judge's own wall clock, by process
+    own_clock_s: list[tuple[float, float]] = field(
+        default_factory=list
+    )  # a call, (incumbent, candidate), by process
 
     @property
     def ratios(self) -> list[list[float]]:
@@ -126,6 +126,7 @@ class Timing:
             "least_detectable_effect": self.least_effect,
             "repeats": self.repeats,
             "timed_share": self.timed_share,
+            "judges_clock_us": [[round(1e6 * seconds, 3) for seconds in pair] for pair in self.own_clock_s],
             "samples_s": [
                 [[round(seconds, 9) for seconds in pair] for pair in process] for process in self.samples
             ],
@@ -192,6 +193,8 @@ def _measure_once(
     header = {"op": "pairs", "order": order, "repeats": repeats}
     seconds = timer.ask(header, timeout_s=plan.timeout_s)[0]["seconds"]
     timing.timed_share.append(_share(sum(map(sum, seconds)) * repeats, time.monotonic() - started))
+    claimed = tuple(statistics.median(column) for column in zip(*seconds, strict=True))
+    timing.own_clock_s.append(OwnClock(timer, len(inputs), plan.timeout_s).agrees((claimed[0], claimed[1])))
     # which of the timed outputs is looked at is drawn after the clock has stopped
     index = secrets.choice(order)[1]
     reply, blobs = timer.ask({"op": "outputs", "program": 1, "set": index}, timeout_s=plan.timeout_s)

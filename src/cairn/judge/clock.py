@@ -1,0 +1,64 @@
+"""The judge's own clock: what a call takes is how much longer many calls take than few.
+
+The numbers of calls are drawn for each request, and before the clock stops the outputs of a call have to arrive that
+is named only when all are done. What a request costs besides its calls is in both spans and falls out.
+
+The timer counts each sample by itself, which is finer; this clock is coarse but nobody else's. On a shared machine it
+is off by what the neighbours do meanwhile, so only a disagreement that noise does not explain counts, and only if it
+is seen three times.
+"""
+
+import secrets
+import time
+from dataclasses import dataclass
+
+from cairn.worker_process import WorkerProcess
+
+_LONGER_S = 0.02  # how much longer the many calls shall take
+_MOST_CALLS = 20_000
+_TRIES = 3
+_SLACK = 3.0
+
+
+class ClockDisagreement(Exception):
+    """What the timer says its samples took is not what the judge's own clock saw."""
+
+
+@dataclass(frozen=True)
+class OwnClock:
+    """Measures calls of the programs that a timer holds, on the input sets that it holds."""
+
+    timer: WorkerProcess
+    sets: int
+    timeout_s: float
+
+    def per_call_s(self, program: int, claimed_s: float) -> float:
+        """Seconds a call of a program, from two spans; about `claimed_s`, if that is true."""
+        room = max(1, min(_MOST_CALLS, round(_LONGER_S / max(claimed_s, 1e-9))))
+        few = 1 + secrets.randbelow(3)
+        many = few + room + secrets.randbelow(room)
+        short_s, long_s = self._span_s(program, few), self._span_s(program, many)
+        return (long_s - short_s) / (many - few)
+
+    def _span_s(self, program: int, calls: int) -> float:
+        order = [secrets.randbelow(self.sets) for _ in range(calls)]
+        started = time.monotonic()
+        self.timer.ask({"op": "calls", "program": program, "order": order}, timeout_s=self.timeout_s)
+        self.timer.ask(
+            {"op": "outputs", "program": program, "set": secrets.choice(order)}, timeout_s=self.timeout_s
+        )
+        return time.monotonic() - started
+
+    def agrees(self, claimed_s: tuple[float, float]) -> tuple[float, float]:
+        """Seconds a call of both programs by this clock.
+
+        Raises:
+            ClockDisagreement: their ratio is another one than the timer's, by far and every time.
+            WorkerFailure: a program failed, or did not end in time.
+        """
+        for _ in range(_TRIES):
+            own = tuple(self.per_call_s(program, claimed) for program, claimed in enumerate(claimed_s))
+            if min(own) > 0 and 1 / _SLACK <= (own[1] / own[0]) / (claimed_s[1] / claimed_s[0]) <= _SLACK:
+                return own[0], own[1]
+        text = ", ".join(f"{1e6 * seconds:.1f} us" for seconds in (*own, *claimed_s))
+        raise ClockDisagreement(f"incumbent and candidate by the judge's clock, then by the timer's: {text}")

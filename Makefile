@@ -52,7 +52,7 @@ format: setup ## Format the code and regenerate the documentation
 	@$(MAKE) --no-print-directory docs
 
 docs: setup ## Regenerate the generated parts of README.md and docs/
-	@$(BIN)/cog -r README.md docs/cli.md docs/judge.md docs/targets.md docs/report.md docs/formats.md
+	@$(BIN)/cog -r README.md docs/cli.md docs/judge.md docs/targets.md docs/report.md docs/formats.md docs/climb.md docs/agents.md docs/gdnctl.md
 
 site: setup ## Build the documentation as a site in build/site; a link that leads nowhere ends it
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict && echo "cairn: open build/site/index.html"

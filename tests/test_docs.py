@@ -15,6 +15,7 @@ from cairn.cli.main import COMMANDS, cairn
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = ["README.md", "docs/cli.md", "docs/judge.md", "docs/targets.md", "docs/report.md", "docs/formats.md"]
+GENERATED += ["docs/climb.md", "docs/agents.md", "docs/gdnctl.md"]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]
 LINK = re.compile(r"\[[^\]]+\]\((?!https?://|#)([^)#]+)")
 

@@ -72,6 +72,8 @@ def _records(workspace: Workspace, state: State, folder: Path) -> list[str]:
     judged = [receipt["attempt"] for receipt in book.all() if receipt["purpose"] == "decision"]
     found = [f"judged twice: {name}" for name in sorted({name for name in judged if judged.count(name) > 1})]
     found += [f"receipts: {link}" for link in book.broken_links()]
+    if not (folder / "log.md").is_file():
+        return [*found, "there is no log"]
     lint = lint_log(
         folder / "log.md", state, LintOptions(ALL), lambda sha: bool(workspace.git("cat-file", "-t", sha))
     )

@@ -69,6 +69,16 @@ _TAKES: Mapping[str, frozenset[str]] = {
     "command": frozenset({"command", "model"}),
 }
 _CHECKED = ("model", "reasoning_effort", "profile", "search", "ephemeral", "command", "binary")
+_FLAGS = {name: f"agent-{name}" for name in ("profile", "ephemeral", "command", "binary")}
+
+
+def options_of(name: str) -> list[str]:
+    """The command line options that an agent takes, without their dashes."""
+    return [_flag(option) for option in _CHECKED if option in _TAKES[name]]
+
+
+def _flag(option: str) -> str:
+    return _FLAGS.get(option, option.replace("_", "-"))
 
 
 def open_agent(name: str, options: AgentOptions) -> Agent:
@@ -82,8 +92,7 @@ def open_agent(name: str, options: AgentOptions) -> Agent:
         raise UsageError(f"no agent `{name}`", hint=f"one of {', '.join(AGENTS)}")
     for option in _CHECKED:
         if getattr(options, option) and option not in _TAKES[name]:
-            flag = {"binary": "agent-binary", "command": "agent-command"}.get(option, option.replace("_", "-"))
-            raise UsageError(f"the agent `{name}` has no use for --{flag}", hint="leave it out")
+            raise UsageError(f"the agent `{name}` has no use for --{_flag(option)}", hint="leave it out")
     return _MAKERS[name](options)
 
 

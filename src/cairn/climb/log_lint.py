@@ -89,7 +89,7 @@ def lint_log(
 
 def _entries(lines: list[str]) -> list[_Entry]:
     starts = [(at, match) for at, line in enumerate(lines) if (match := _HEADING.match(line))]
-    ends = [at for at, _ in starts[1:]] + [len(lines)]
+    ends = [*(at for at, _ in starts[1:]), len(lines)][: len(starts)]
     return [
         _Entry(at + 1, int(match[1]), match[2].upper(), tuple(lines[at:end]))
         for (at, match), end in zip(starts, ends, strict=True)

@@ -17,6 +17,7 @@ import msgspec
 from cairn import __version__
 from cairn.lab.cache import Cache
 from cairn.lab.failures import Failure
+from cairn.lab.installed import untried
 from cairn.lab.lowering import Lowerer
 from cairn.lab.observe import Observe
 from cairn.lab.predict import MODEL_VERSION, Prediction, predict
@@ -50,7 +51,9 @@ class Answer:
         """Why there is no number, None when there is one."""
         if self.failure is not None:
             return f"it does not compile: {self.failure.kind}: {self.failure.line}"
-        return None if self.prediction is None else self.prediction.refused
+        reason = None if self.prediction is None else self.prediction.refused
+        warning = untried(self.versions)
+        return f"{reason}; {warning}" if reason and warning else reason
 
     @property
     def hint(self) -> str | None:
@@ -76,7 +79,7 @@ class Answer:
             "low_us": prediction.low_us,
             "high_us": prediction.high_us,
             "breakdown": dict(prediction.breakdown),
-            "flags": list(prediction.flags),
+            "flags": [*prediction.flags, *filter(None, [untried(self.versions)])],
             "refused": self.refused,
             "hint": self.hint,
             "failure": None if self.failure is None else asdict(self.failure),

@@ -48,8 +48,8 @@ _HINTS = {
     "dtype": "The types do not fit there: bfloat16 or float32 operands, float32 accumulators, 32-bit indices, and "
     "an explicit astype before a store.",
     "shape": "The shapes do not fit together: check the blocks against what the kernel computes and stores.",
-    "arguments": "Arguments and parameters do not fit. A function gets what --shapes and --set say; a kernel one reference "
-    "for each input, output and scratch, in that order; an index map one index for each axis of the grid, "
+    "arguments": "Arguments and parameters do not fit. A function gets what --shapes and --set say; a kernel one "
+    "reference for each input, output and scratch, in that order; an index map one index for each axis of the grid, "
     "scalar-prefetch references after them.",
     "captured": "An array from outside is used inside the kernel: pass it as an input, or make it from scalars.",
     "traced_value": "Python cannot decide by a value that is known on the chip only: use pl.when, jnp.where, lax.cond.",
@@ -82,8 +82,9 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("captured", r"captures constants"),
         (
             "arguments",
-            r"^TypeError: .{0,200}(takes \d+ positional argument|missing \d+ required (positional|keyword)|unexpected keyword)",
+            r"^TypeError: .{0,200}(takes \d+ positional argument|missing \d+ required (positional|keyword))",
         ),
+        ("arguments", r"^TypeError: .{0,200}unexpected keyword argument"),
         ("shape", r"invalid shape for `swap`|contracting dimensions|incompatible shapes|cannot be broadcast"),
         ("bounds", r"out of bound|out-of-bound|index \S+ is out of range"),
         (

@@ -5,12 +5,17 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cairn.errors import Missing
 
 PACKAGES = ("jax", "jaxlib", "libtpu")
+_NEEDED = ("jax", "libtpu", "flatbuffers")  # the last one by jax.export, which does not ask for it
+_LOOKED_AT = (*PACKAGES, "flatbuffers")
+# libtpu's dumps are no contract; these were read and priced, the first one is what the model was fitted with
+TRIED = ("0.0.51", "0.0.40")
 _ASK_S = 30.0
 # what a worker of that interpreter would find: no user site, no PYTHONPATH
 _QUESTION = """
@@ -32,7 +37,18 @@ def versions_of(python: Path) -> dict[str, str | None]:
     Raises:
         Missing: there is no such interpreter, or it does not answer.
     """
-    return dict(_asked(python)["versions"])
+    versions = _asked(python)["versions"]
+    return {name: versions[name] for name in PACKAGES}
+
+
+def lacking(python: Path) -> list[str]:
+    """Packages without which nothing can be compiled, and that the interpreter has not.
+
+    Raises:
+        Missing: there is no such interpreter, or it does not answer.
+    """
+    versions = _asked(python)["versions"]
+    return [name for name in _NEEDED if versions[name] is None]
 
 
 def fingerprint(python: Path) -> list[str]:
@@ -50,9 +66,9 @@ def fingerprint(python: Path) -> list[str]:
 @functools.cache
 def _asked(python: Path) -> dict[str, Any]:
     if python == Path(sys.executable):
-        versions = {name: _version(name) for name in PACKAGES}
+        versions = {name: _version(name) for name in _LOOKED_AT}
         return {"versions": versions, "path": sys.path, "python": sys.version}
-    command = [str(python), "-E", "-s", "-c", _QUESTION % (PACKAGES,)]
+    command = [str(python), "-E", "-s", "-c", _QUESTION % (_LOOKED_AT,)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_S, check=True, env={})
         return dict(json.loads(done.stdout))
@@ -64,8 +80,24 @@ def missing_compiler(python: Path, why: str) -> Missing:
     """The error for an interpreter that cannot compile for a TPU."""
     return Missing(
         f"the TPU compiler does not start with {python}: {why}",
-        hint="install jax and libtpu into that interpreter: pip install 'kernel-cairn[tpu]'",
+        hint="install them into that interpreter: pip install 'kernel-cairn[tpu]', or 'jax[tpu]' flatbuffers",
     )
+
+
+def unknown_dump(versions: Mapping[str, str | None], what: str) -> Missing:
+    """The error for a compiler whose account of its schedule cannot be had or read."""
+    return Missing(
+        f"libtpu {versions.get('libtpu')} {what}, so nothing can be said about its schedules",
+        hint=f"libtpu {' and '.join(TRIED)} were tried: pip install 'jax[tpu]==0.10.2' libtpu=={TRIED[0]}",
+    )
+
+
+def untried(versions: Mapping[str, str | None]) -> str | None:
+    """A warning about a libtpu whose dumps nobody has looked at, None for one that was tried."""
+    libtpu = versions.get("libtpu")
+    if libtpu is None or libtpu in TRIED:
+        return None
+    return f"libtpu {libtpu} was not tried with this model (tried: {', '.join(TRIED)})"
 
 
 def _version(name: str) -> str | None:

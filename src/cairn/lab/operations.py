@@ -14,6 +14,7 @@ _THREAD = re.compile(r"\[(?:thread|resolvable|shape|deref)[^\]]*\]")
 _TOKEN = re.compile(r"(?:(?P<label>\w+)=)?(?P<value>\[\w+:\[[^\]]*\][^\]]*\]|\[[^\]]*\]|\{[^}]*\}|[^,\s]+)")
 _NAME = re.compile(r"%([\w.]+)")
 _NOTE = re.compile(r" @(\w+)")
+_SPELLINGS = {"smov": "smov.u32"}  # of libtpu 0.0.40, in today's words
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ def parse_operation(text: str) -> Operation | None:
         operands.append(token["value"])
         if token["label"]:
             named[token["label"]] = token["value"]
+    opcode = match["opcode"] + (match["unit"] or "")
     return Operation(
-        opcode=match["opcode"] + (match["unit"] or ""),
+        opcode=_SPELLINGS.get(opcode, opcode),
         dest=match["dest"],
         guard=guard["name"] if guard else None,
         negated=bool(guard and guard["neg"]),

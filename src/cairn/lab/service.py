@@ -22,7 +22,7 @@ from cairn.lab.cache import Cache
 from cairn.lab.chip import TARGETS
 from cairn.lab.dumps import Dump
 from cairn.lab.failures import Failure
-from cairn.lab.installed import missing_compiler, versions_of
+from cairn.lab.installed import lacking, missing_compiler, unknown_dump, untried, versions_of
 from cairn.lab.stored import CompileResult as CompileResult
 from cairn.lab.stored import Given
 from cairn.roofline import chips
@@ -33,6 +33,7 @@ MAX_RSS_BYTES = 12 * 1024**3
 RECYCLE_AFTER = 200  # the process grows by a few megabytes a compile; 0.6-2 GB each
 _DUMP_FOLDER = "dump"  # below the worker's own folder, which bounds it and is removed with it
 _FLAGS = dumps.DUMP_FLAGS.format(directory=_DUMP_FOLDER)
+_DUMPER = "llo_dumper.cc"  # where libtpu 0.0.34 aborts: it looks for a file that it does not bring along
 _UNKNOWN_FLAG = "Unknown command line flag"
 # The accelerator type satisfies libtpu's start; it binds no target.
 _ENVIRONMENT = {
@@ -94,11 +95,9 @@ class CompileService:
         Raises:
             Missing: the interpreter is not there, or has no jax or libtpu.
         """
-        versions = versions_of(self._python)
-        for name in ("jax", "libtpu"):
-            if versions.get(name) is None:
-                raise missing_compiler(self._python, f"no {name} in it")
-        return dict(versions)
+        for name in lacking(self._python):
+            raise missing_compiler(self._python, f"no {name} in it")
+        return versions_of(self._python)
 
     def prepare(self) -> None:
         """Start the process without waiting for it, so that the first compile finds it warm.
@@ -121,7 +120,7 @@ class CompileService:
 
         Raises:
             UsageError: the target is unknown.
-            Missing: the compiler cannot be started at all.
+            Missing: the compiler cannot be started at all, or its dumps are of an unknown form.
         """
         if target not in TARGETS:
             raise UsageError(f"unknown target {target!r}", hint=f"one of {', '.join(TARGETS)}")
@@ -155,11 +154,16 @@ class CompileService:
             dumps.empty(folder)
             header = {"op": "compile", "topology": chips()[target].topology, "given": msgspec.to_builtins(given)}
             reply, _ = worker.ask(header, [exported], timeout_s=timeout_s)
-            result = self._succeeded(target, reply, dumps.read(folder), time.monotonic() - started)
+            dump = dumps.read(folder)
+            if not (dump.hlo or dump.bundles or dump.truncated):
+                raise unknown_dump(reply["versions"], "names its dumps in no known way")
+            result = self._succeeded(target, reply, dump, time.monotonic() - started)
             dumps.empty(folder)
             reusable = self._compiles < self._recycle_after
             return result
         except WorkerFailure as failure:
+            if _DUMPER in failure.detail and untried(self.versions()):
+                raise unknown_dump(self.versions(), "dies while it writes its dump") from failure
             if self._without_location_flag(failure):
                 self._end()
                 return self._compile(exported, target, timeout_s, given)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cairn.errors import BadInput, Missing, UsageError
+from cairn.settings import did_you_mean
 
 MAX_FILES, MAX_BYTES, MAX_FILE_BYTES = 3_000, 64 * 2**20, 16 * 2**20
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -72,7 +73,7 @@ def _from_file(path: Path, function: str, extra: Sequence[Path]) -> UserFunction
         root = root.parent
     relative = path.relative_to(root)
     dotted = ".".join(relative.with_suffix("").parts)
-    _check_syntax(path)
+    _check_names(_parsed(path), path, function)
     files = _Gathered(_roots(root))
     files.take(path)
     files.take_extra(extra)
@@ -217,17 +218,37 @@ def _files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(where) / name for name in sorted(names) if not name.endswith((".pyc", ".so")))
 
 
-def _check_syntax(path: Path) -> None:
+def _parsed(path: Path) -> ast.Module:
     """Fail early, with the line, for a file that is no Python.
 
     Raises:
         BadInput: it is none.
     """
     try:
-        ast.parse(path.read_bytes())
+        return ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise BadInput(f"not valid Python: {getattr(error, 'msg', error)}", path=path, line=line) from error
+
+
+def _check_names(tree: ast.Module, path: Path, function: str) -> None:
+    """Fail early for a name that the file never binds, unless it may bind names that cannot be read from it.
+
+    Raises:
+        UsageError: there is no such name.
+    """
+    nodes = list(ast.walk(tree))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    imported = {alias.asname or alias.name for node in imports for alias in node.names}
+    defined = {getattr(node, "name", "") for node in nodes}
+    top = function.partition(".")[0]
+    if top in names | {name.partition(".")[0] for name in imported} | defined:
+        return
+    if "*" in imported or names & {"globals", "exec", "setattr", "vars"} or "__getattr__" in defined:
+        return
+    hint = did_you_mean(top, sorted(name for name in defined if name and not name.startswith("_")))
+    raise UsageError(f"{path} defines no `{top}`", hint=hint or "FILE.py:FUNCTION names a function of the file")
 
 
 def _imported(content: bytes, package: list[str]) -> Iterator[str]:

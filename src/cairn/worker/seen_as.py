@@ -6,6 +6,7 @@ abstract mesh, and the public functions `jax.devices`, `jax.local_devices` and `
 not use the latter inside, so computing on the CPU goes on as before. Nothing can be placed on the device shown.
 """
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,12 @@ def _answering(real: Callable[..., Any], device: SeenDevice) -> Callable[..., An
 @contextmanager
 def seen_as(device_kind: str, num_cores: int) -> Iterator[None]:
     """Trace and lower for this kind of device: what Pallas' TPU lowering asks for its tables."""
-    device = AbstractDevice(device_kind=device_kind, num_cores=num_cores, platform="tpu")
-    with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=device)):
+    with jax.sharding.use_abstract_mesh(AbstractMesh((), (), abstract_device=_abstract(device_kind, num_cores))):
         yield
+
+
+def _abstract(device_kind: str, num_cores: int) -> AbstractDevice:
+    """jax's own abstract device; before jax 0.10 it has no platform."""
+    known: dict[str, Any] = {"device_kind": device_kind, "num_cores": num_cores, "platform": "tpu"}
+    names = inspect.signature(AbstractDevice).parameters
+    return AbstractDevice(**{name: value for name, value in known.items() if name in names})

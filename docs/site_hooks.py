@@ -15,7 +15,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parent.parent
 # file of the repository -> page of the site
 TAKEN_OVER = {
-    "kernels/README.md": "kernels.md",
+    "kernels/README.md": "problems.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
 }

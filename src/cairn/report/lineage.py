@@ -14,7 +14,7 @@ from cairn.report import words
 from cairn.report.inert import one_line
 from cairn.report.page import environment
 from cairn.report.rows import Attempt, Run
-from cairn.report.summary import is_kept
+from cairn.report.summary import cause, is_kept
 
 _SHOWN = 400
 _ADVANCED = "advanced"  # the best of a lineage that is not the champion's
@@ -103,7 +103,7 @@ class _Tree:
 def _counted(attempts: Sequence[Attempt]) -> str:
     """What else was tried on a commit: "2 tries on it not kept: 1 slower, 1 vmem_oom; 1 under way"."""
     over = [each for each in attempts if each.decision or each.failure]
-    counts = Counter(each.reason or each.failure or each.decision for each in over)
+    counts = Counter(map(cause, over))
     told = ", ".join(f"{number} {reason}" for reason, number in counts.most_common())
     tries = words.plural(len(over), "try").replace("trys", "tries")
     going = f"{len(attempts) - len(over)} under way" if len(over) < len(attempts) else ""

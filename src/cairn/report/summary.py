@@ -8,6 +8,7 @@ from cairn.report.rows import Anchor, Attempt, Run
 
 VERDICTS = ("KEEP", "DISCARD", "INCONCLUSIVE", "INVALID", "CRASH")
 NOT_JUDGED = "not judged"
+_SAID = {"nothing": "nothing changed"}  # decisions that say too little by themselves
 _NO_LOSS = {"duplicate", "nothing", "exhausted", "refused", "check_failed", "probe"}  # the agent did its work
 
 
@@ -139,11 +140,16 @@ def champion_line(run: Run) -> list[tuple[int, float]]:
     return line
 
 
+def cause(attempt: Attempt) -> str:
+    """Why an attempt was not kept, in one word where the judge or the loop has one."""
+    return attempt.reason or attempt.failure or _SAID.get(attempt.decision, attempt.decision)
+
+
 def _failures(attempts: Sequence[Attempt]) -> list[Failure]:
     groups: dict[tuple[str, str], list[Attempt]] = {}
     for each in attempts:
         if not is_kept(each) and each.verdict != "KEEP":
-            reason = each.reason or each.failure or each.decision or "unknown"
+            reason = cause(each) or "unknown"
             groups.setdefault((each.verdict or NOT_JUDGED, reason), []).append(each)
     rows = [
         Failure(reason, verdict, len(each), each[0].detail, sum(map(_seconds, each)))

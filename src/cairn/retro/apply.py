@@ -108,15 +108,14 @@ def _refuse_stale(registry: Registry, plan: Plan, only: Sequence[int] | None) ->
     for number, change in enumerate(plan.changes, 1):
         if change.kind != SKILL or (only is not None and number not in only):
             continue
-        for path in targets(registry, change):
-            now = _hash(path)
-            if now not in (change.before, hashlib.sha256(change.text.encode()).hexdigest()) and (
-                now or change.before
-            ):
-                raise TryAgain(
-                    f"{path} changed since {plan.id} was proposed",
-                    hint="propose it again and show the new difference",
-                )
+        known = (change.before, hashlib.sha256(change.text.encode()).hexdigest())
+        found = {path: now for path in targets(registry, change) if (now := _hash(path))}
+        changed = [path for path, now in found.items() if now not in known]
+        if changed or (change.before and not found):  # one of two folders may not have the skill yet
+            raise TryAgain(
+                f"{changed[0] if changed else change.name} changed since {plan.id} was proposed",
+                hint="propose it again and show the new difference",
+            )
 
 
 def _hash(path: Path) -> str | None:

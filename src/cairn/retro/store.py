@@ -19,7 +19,7 @@ from cairn.errors import TryAgain
 from cairn.retro.facts import Document
 from cairn.retro.sources import Source
 
-VERSION = "2"  # of the readers: another number makes every source be read again
+VERSION = "3"  # of the readers: another number makes every source be read again
 _RACY_NS = 2_000_000_000  # a file written this recently may change again within its time stamp
 _TABLES = """
 create table if not exists meta (key text primary key, value text);

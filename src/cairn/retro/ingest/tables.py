@@ -169,7 +169,7 @@ def _run_row(header: Sequence[str], row: Sequence[Cell], place: Place, shape: st
             continue
         if at == 0:
             found += _label_facts(cell, where, title, shape)
-        elif _PROSE_COLUMN.fullmatch(title):
+        elif _PROSE_COLUMN.fullmatch(title) and not _TRY.fullmatch(title):
             found += _prose(cell, where, title, run, shape)
         else:
             found += _cell_facts(cell, where, title, title, shape)

@@ -17,7 +17,7 @@ from cairn.lab.regime import regime
 from cairn.lab.schedule import Refused, Schedule, Times
 from cairn.lab.service import CompileResult
 
-MODEL_VERSION = "e1.1"
+MODEL_VERSION = "e1.2"
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Prediction:
         mxu_util: share of the time in which the matrix units were busy.
         hbm_bytes: bytes moved to and from HBM, both cores together.
         spills, fills: executed vector spills and fills. bundles: executed bundles. Of the slower core.
+        by_bytes: share of the time that was costed by bytes over bandwidth alone, without a program.
         flags: what to know before trusting the number.
         refused: the reason, None when there is a number.
         same_kernel_margin: relative difference below which two configurations of one kernel are a tie.
@@ -48,6 +49,7 @@ class Prediction:
     spills: int = 0
     fills: int = 0
     bundles: int = 0
+    by_bytes: float = 0.0
     flags: tuple[str, ...] = ()
     refused: str | None = None
     model_version: str = MODEL_VERSION
@@ -101,6 +103,7 @@ def _prediction(total_us: float, times: Times, figures: Chip, *, has_kernels: bo
         spills=round(times.spills),
         fills=round(times.fills),
         bundles=round(times.bundles),
+        by_bytes=times.by_bytes_us / total_us,
         flags=(f"bound by: {bound}", *_flags(total_us, times, figures)),
         same_kernel_margin=figures.same_kernel_margin,
     )

@@ -67,9 +67,9 @@ class Timing:
     repeats: list[int] = field(default_factory=list)
     device: dict[str, Any] = field(default_factory=dict)
     timed_share: list[float] = field(default_factory=list)  # of the judge's own wall clock, by process
-    own_clock_s: list[tuple[float, float]] = field(
+    own_clock_s: list[tuple[float, float] | None] = field(
         default_factory=list
-    )  # a call, (incumbent, candidate), by process
+    )  # (incumbent, candidate), by process
 
     @property
     def ratios(self) -> list[list[float]]:
@@ -126,7 +126,7 @@ class Timing:
             "least_detectable_effect": self.least_effect,
             "repeats": self.repeats,
             "timed_share": self.timed_share,
-            "judges_clock_us": [[round(1e6 * seconds, 3) for seconds in pair] for pair in self.own_clock_s],
+            "judges_clock_us": [pair and [round(1e6 * each, 3) for each in pair] for pair in self.own_clock_s],
             "samples_s": [
                 [[round(seconds, 9) for seconds in pair] for pair in process] for process in self.samples
             ],

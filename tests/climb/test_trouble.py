@@ -24,7 +24,7 @@ from cairn.climb.likeness import likeness_of
 from cairn.climb.spec import Budgets, PostChecks, Sync
 from cairn.errors import TryAgain, UsageError
 from cairn.git import Git
-from cairn.judge.verdict import REASONS
+from cairn.judge.verdict import REASONS, Ruling
 from cairn.variant_text import with_defaults
 from workspace import Workspace
 
@@ -131,6 +131,33 @@ def test_a_blocked_attempt_keeps_its_edit_and_is_judged_again(
     assert bench.run(attempts=3).ended == "attempts_done"
     assert len(bench.agent.seen) == 3
     assert bench.judged() == ["start", "a0001", "a0002", "a0003"]
+    bench.assert_clean()
+
+
+class Mortal(FakeJudge):
+    """A judge whose process is killed while it prices the start, so often that a launch gives up."""
+
+    deaths = 0
+
+    def judge(self, variant: Any, *arguments: Any, **named: Any) -> Any:
+        case = super().judge(variant, *arguments, **named)
+        if Mortal.deaths:
+            Mortal.deaths -= 1
+            case.prices, case.incumbent_prices, case.floors = [], [], []
+            case.ruling = Ruling("killed", "by signal 9")
+        return case
+
+
+@pytest.mark.parametrize("deaths", [2, 3])
+def test_a_judge_that_is_killed_over_the_start_is_nobodys_fault(workspace: Workspace, deaths: int) -> None:
+    bench = Bench(workspace, block(16))
+    bench.open_judge = lambda problem: Mortal(problem, bench.asked)
+    Mortal.deaths = deaths
+    if deaths == 3:
+        with pytest.raises(TryAgain, match="could not finish"):
+            bench.run()
+    assert bench.run().ended == "attempts_done"
+    assert bench.judged() == ["start", "a0001"]
     bench.assert_clean()
 
 

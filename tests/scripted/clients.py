@@ -41,7 +41,12 @@ def client_environment(name: str, home: Path, url: str) -> dict[str, str]:
 
 def _claude(home: Path, url: str) -> Mapping[str, str]:
     retries = {"CLAUDE_CODE_MAX_RETRIES": "0"}
-    return {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "dummy", "CLAUDE_CONFIG_DIR": str(home / "c"), **retries}
+    return {
+        "ANTHROPIC_BASE_URL": url,
+        "ANTHROPIC_API_KEY": "dummy",
+        "CLAUDE_CONFIG_DIR": str(home / "c"),
+        **retries,
+    }
 
 
 def _gemini(home: Path, url: str) -> Mapping[str, str]:

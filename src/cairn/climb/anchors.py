@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cairn.errors import BadInput
+from cairn.climb.failures import DOUBTFUL
+from cairn.errors import BadInput, TryAgain
 from cairn.judge.calibration import Calibration
 from cairn.judge.protocol import VariantSource
 from cairn.judge.receipt import ReceiptBook
@@ -39,6 +40,7 @@ class Anchors:
 
         Raises:
             BadInput: the start or the champion is not a valid variant here and now.
+            TryAgain: a process of the judge was killed.
         """
         calibration = self._calibration(judge, previous)
         first = self._receipt(judge, "start", start)
@@ -65,17 +67,25 @@ class Anchors:
     def _receipt(self, judge: Judge, label: str, source: VariantSource) -> dict[str, Any]:
         """The receipt of an anchor; one that a killed launch has written already is not written again."""
         known = self._receipts.find(climb=self._climb, attempt=label, fingerprint=judge.fingerprint())
-        if known is not None and known["variant"]["sha256"] == source.digest:
+        if known is not None and known["variant"]["sha256"] == source.digest and _is_priced(known):
             return known
         case = judge.judge(source, anchor=True)
+        if case.ruling is not None and case.ruling.reason in DOUBTFUL:
+            raise TryAgain(f"the judge's process ended ({case.ruling.reason}): {case.ruling.detail}")
         receipt = self._receipts.add(record_of(case, judge, climb=self._climb, attempt=label))
-        if headline(receipt).us is None or headline(receipt).incumbent_us is None:
+        if not _is_priced(receipt):
             message = (
                 f"a climb needs a valid {label}: {receipt['verdict']} ({receipt['reason']}) {receipt['detail']}"
             )
             hint = f"cairn judge run {self._path.parent.parent} --variant {source.name} shows all of it"
             raise BadInput(message, path=self._path, hint=hint)
         return receipt
+
+
+def _is_priced(receipt: Mapping[str, Any]) -> bool:
+    """Whether a receipt has both costs that an anchor is about."""
+    found = headline(dict(receipt))
+    return found.us is not None and found.incumbent_us is not None
 
 
 def _anchor(source: VariantSource, receipt: dict[str, Any]) -> dict[str, Any]:

@@ -110,6 +110,27 @@ class Bench:
             judge.use(Calibration.of(measured["calibration"]))
         return judge
 
+    def insist(self, act: Callable[[Judge], None]) -> None:
+        """Do something with the judge that the climb cannot do without; again when only a process of it was killed.
+
+        Raises:
+            TryAgain: it was killed each time.
+            Whatever else `act` and `judge` raise.
+        """
+        for left in reversed(range(_OPEN_TRIES)):
+            try:
+                with self.at_device():
+                    act(self.judge())
+                return
+            except (CairnError, OSError, WorkerFailure) as error:
+                self.close()
+                if not from_outside(error):
+                    raise
+                if not left:
+                    raise TryAgain(
+                        f"the judge could not finish: {error}", hint="the same command again"
+                    ) from error
+
     def settle(self, attempt: Attempt, number: int) -> dict[str, Any]:
         """The receipt of an attempt; one that a killed launch has written already is not written again.
 
@@ -152,6 +173,8 @@ class Bench:
                     return known
                 baseline = VariantSource.read(judge.problem.variant(judge.problem.baseline))
                 case = judge.confirm(champion, baseline)
+                if case.ruling is not None and case.ruling.reason in DOUBTFUL:
+                    raise TryAgain(f"the judge's process ended: {case.ruling.detail}")
                 return desk.receipts.add(record_of(case, judge, climb=desk.spec.name, attempt=label))
         except (CairnError, OSError, WorkerFailure) as error:
             self.close()

@@ -25,6 +25,7 @@ from cairn.climb.worktrees import remove_tree
 from cairn.errors import DiskFull, Missing, UsageError
 from cairn.fence import fence_level
 from cairn.judge.record import headline
+from cairn.judge.referee import Judge
 
 _UNKNOWN_LIMIT_S, _LONGEST_UNKNOWN_LIMIT_S = 60.0, 900.0
 _WORTH_CONFIRMING = {name for name, end in ends.ENDS.items() if end.code == 0} - {"stopped"}
@@ -157,15 +158,17 @@ class Climb:
 
     def _measure(self, bench: Bench) -> None:
         """Price baseline, start and champion, unless that was done in this very environment and champion line."""
+        anchors = Anchors(
+            self.desk.receipts, self.spec.name, self.spec.problem / "variants" / f"{self.spec.variant}.py"
+        )
+        bench.insist(lambda judge: self._measure_with(judge, anchors))
+
+    def _measure_with(self, judge: Judge, anchors: Anchors) -> None:
         desk, state = self.desk, self.state
-        path = self.spec.problem / "variants" / f"{self.spec.variant}.py"
-        with bench.at_device():
-            judge = bench.judge()
-            if state.measured is not None and state.measured["fingerprint"] == judge.fingerprint():
-                return
-            anchors = Anchors(desk.receipts, self.spec.name, path)
-            start, champion = (desk.source(desk.committed(commit)) for commit in (state.base, state.champion))
-            desk.write("climb.measured", **anchors.measure(judge, start, champion, previous=state.measured))
+        if state.measured is not None and state.measured["fingerprint"] == judge.fingerprint():
+            return
+        start, champion = (desk.source(desk.committed(commit)) for commit in (state.base, state.champion))
+        desk.write("climb.measured", **anchors.measure(judge, start, champion, previous=state.measured))
 
     # the loop
 

@@ -3,7 +3,8 @@
     python benchmarks/retro_collect.py [--reports 1000] [--kb 50] [--prose 4]
 
 With `--prose 4` there are as many figures in a kilobyte as in reports of real projects (about 15), with 1 twice as
-many. The reports have the shapes of real ones: prose with figures, bullets, wide and key-value tables, YAML, logs in fences.
+many. The reports have the shapes of real ones: prose with figures, bullets, wide and key-value tables, YAML, logs in
+fences.
 """
 
 import argparse

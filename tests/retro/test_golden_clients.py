@@ -121,6 +121,7 @@ def test_codex(pack: Path, project: Golden, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(find_client("claude") is None, reason="no claude in .clients/node_modules/.bin or PATH")
+@pytest.mark.parametrize("project", ["research", "pallas"], indirect=True)  # both ways of keeping skills
 def test_claude_code(pack: Path, project: Golden, tmp_path: Path) -> None:
     if (project.root / ".codex").is_dir():  # as the packs that set such projects up leave it
         (project.root / ".claude").mkdir()

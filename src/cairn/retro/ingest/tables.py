@@ -66,6 +66,7 @@ _SERIES = re.compile(
 _LABEL = re.compile(r"\b(?:label|variant|config[_ ]?name|run[_ ]name)\b", re.I)
 _EMPHASIS = re.compile(r"(?:\*\*|__|<b>|<strong>).*\d.*(?:\*\*|__|</b>|</strong>)")
 _BASELINE = re.compile(r"\bbase-?line\b|\breference\b|\bbefore\b|\bcontrol\b", re.I)
+_MOST_PERCENT = 1000
 _WRAP = re.compile(r"^[\s*_`~]*|[\s*_`]*$")
 
 
@@ -259,8 +260,9 @@ def _at(quantity: Quantity, cell: Cell, place: Place, name: str, shape: str, fla
 
 
 def _with_unit(fact: Fact, unit: Unit | None) -> Fact:
-    """The fact in the unit of its column, where it has none of its own."""
-    return fact if unit is None or fact.unit else msgspec.structs.replace(fact, unit=unit.name)
+    """The fact in the unit of its column, where it has none of its own; a count in a column of shares has none."""
+    count = unit is not None and unit.name == "%" and abs(fact.value or 0.0) > _MOST_PERCENT
+    return fact if unit is None or fact.unit or count else msgspec.structs.replace(fact, unit=unit.name)
 
 
 def _bare(text: str) -> str:

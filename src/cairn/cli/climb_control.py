@@ -55,7 +55,9 @@ def find_climb(which: str, root: Path | None, registry_path: Path | None, option
     folder = registry.paths.runs / name
     path = folder / "ledger.jsonl"
     if not path.is_file() or Path(name).name != name:
-        raise Missing(f"no climb `{name}`: {path} does not exist", hint=f"cairn climb {which}")
+        known = sorted(each.parent.name for each in registry.paths.runs.glob("*/ledger.jsonl"))
+        hint = f"there are {', '.join(known[-10:])}" if known else "cairn climb PROBLEM begins one"
+        raise Missing(f"no climb `{name}`: {path} does not exist", hint=hint)
     return Found(registry, folder, fold(Ledger(path).events))
 
 
@@ -65,7 +67,9 @@ def read_status(which: str, root: Path | None, registry_path: Path | None, optio
     outcome = outcome_of(found.state, found.ledger, str(found.state.branch))
     owner = owner_of(found.folder)
     data = {**outcome.data, "running": owner is not None, "pid": owner.pid if owner else None}
-    return Outcome(data, outcome.table)
+    goes_on = f"it does not run; cairn climb resume {found.folder.name}"
+    line = f"it runs as process {owner.pid}" if owner else "" if found.state.ended else goes_on
+    return Outcome(data, lambda: "\n".join(filter(None, (outcome.table(), line))))
 
 
 def owner_of(folder: Path) -> psutil.Process | None:

@@ -273,8 +273,8 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        who = owner.read_text(encoding="utf-8").strip() if owner.exists() else "another process"
-        raise TryAgain(f"the climb is already running: {who}", hint="wait for it, or: cairn climb stop") from error
+        hint = f"wait for it, or: cairn climb stop {folder.name}"
+        raise TryAgain(f"the climb is already running as {_owner(owner)}", hint=hint) from error
     try:
         started = psutil.Process().create_time()
         note = {"pid": os.getpid(), "started": started, "host": os.uname().nodename}
@@ -283,3 +283,12 @@ def _locked(folder: Path) -> Iterator[None]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def _owner(note: Path) -> str:
+    """Who runs a climb, for people."""
+    try:
+        told = json.loads(note.read_text(encoding="utf-8"))
+        return f"process {told['pid']} on {told['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

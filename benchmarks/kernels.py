@@ -7,7 +7,9 @@ that ships with jax, `pallas_*` ours. A variant with tunables has a second row a
 (`tuned.json` beside this file). All times are *predicted* from the schedule that the real TPU compiler made; none was
 measured. Everything runs in this one process, and compiled programs are kept in cairn's cache: a second run takes
 minutes, also with another cost model. `--tune` first tries settings, on the first bench shape: those that won on other
-chips, and POINTS more from the problem's space, drawn at random. `--rows FILE` keeps the raw rows.
+chips, and POINTS more from the problem's space, drawn at random. `--rows FILE` keeps the raw rows, and goes on with
+those that are there from the same versions: the table may be made in several runs, and one that is cut off loses
+nothing.
 """
 
 import argparse
@@ -74,21 +76,46 @@ def main() -> int:
     tuned = _tuned()
     names = arguments.problem or sorted(path.parent.name for path in ROOT.glob("kernels/*/problem.yaml"))
     everything = [Subjects(load_problem(ROOT / "kernels" / name)) for name in names]
-    rows: list[Row] = []
+    kept = _Kept(arguments.rows)
     for target in arguments.target or TARGETS:
         with Bench(Path(sys.executable), target, cache=default_cache(), timeout_s=SLOW_S) as bench:
             for subjects in everything:
                 if arguments.tune is not None:
                     _tune(bench, subjects, tuned, arguments.tune)
                 for row in _rows(bench, subjects, tuned, arguments.shapes):
-                    rows.append(row)
+                    kept.add(row)
                     print(row.line(), flush=True)
-    if arguments.rows:
-        arguments.rows.write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
     if arguments.markdown:
-        problems = [subjects.problem for subjects in everything]
+        rows = kept.rows()
+        problems = [load_problem(ROOT / "kernels" / name) for name in sorted({row.problem for row in rows})]
         arguments.markdown.write_text(kernels_page.page(rows, problems), encoding="utf-8")
     return 0
+
+
+class _Kept:
+    """Rows by what they are about, and their file; rows of other versions or of settings given up are dropped."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._rows: dict[str, Row] = {}
+        if path is not None and path.exists():
+            for row in msgspec.json.decode(path.read_bytes(), type=list[Row]):
+                self._rows[self._key(row)] = row
+
+    def add(self, row: Row) -> None:
+        """Keep a row, and in the file too."""
+        self._rows = {key: old for key, old in self._rows.items() if old.versions == row.versions}
+        self._rows[self._key(row)] = row
+        if self._path is not None:
+            write_atomic(self._path, msgspec.json.format(msgspec.json.encode(self.rows())).decode())
+
+    def rows(self) -> list[Row]:
+        return sorted(self._rows.values(), key=lambda row: (row.problem, kernels_page.order(row.variant)))
+
+    @staticmethod
+    def _key(row: Row) -> str:
+        """A variant has two rows at most: its defaults, and settings."""
+        return json.dumps([row.problem, row.target, row.shape, row.variant, bool(row.setting)])
 
 
 def _arguments() -> argparse.Namespace:

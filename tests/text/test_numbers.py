@@ -10,6 +10,7 @@ READ = {
     "lr = 2e-4": (0.0002, None),
     "2.1 × 10^-3": (0.0021, None),
     "N = 2^20": (1048576.0, None),
+    "below 10^-2": (0.01, None),
     "-54.81%": (-54.81, "%"),
     "about 8.7 percent": (8.7, "%"),
     "16 B each": (16.0, "bytes"),
@@ -29,7 +30,7 @@ NAMES = """\
 v1.2.3 | CUDA 12.8 | Python 3.11 | jax==0.4.30 | driver 535.104 | torch 2.9.1+rocm6.3 | compute capability 8.6
 commit deadbee1 | 0xdeadbeef | 10.0.0.1:80 | a@b1.org | https://a.org/1/2?x=3 | arXiv:2310.02575 | PR #77 | issue 45
 A100-SXM4-40GB | fp16 | int8 | 8-bit Adam
-GPT-4 | llama 3 | Qwen2.5-7B | gfx90a | 910B2 | 128x128 | [1]
+GPT-4 | llama 3 | Qwen2.5-7B | gfx90a | 910B2 | 128x128 | [1] | ID: 48213
 Table 2 | Section 3.1 | Phase 2 | run-3 | Step 4: go | (step 2) | Q3 2025 | top-5 | ISO 8601 | C++17
 rank 0 | footnote 2
 configs/run_20260313.yaml | bench.py:88-97 | a/b-2026-01-26.md:33 | O(n^2) | x.reshape(-1, 8)
@@ -46,6 +47,7 @@ def test_value_and_unit(text: str) -> None:
 @pytest.mark.parametrize("text", [each for line in NAMES.splitlines() for each in line.split(" | ")])
 def test_names_are_no_quantities(text: str) -> None:
     assert quantities(f"see {text} for it") == []
+    assert quantities(f"{text} is it") == []
 
 
 def test_several_in_a_line_keep_apart() -> None:
@@ -55,6 +57,12 @@ def test_several_in_a_line_keep_apart() -> None:
     ]  # fmt: skip
     assert [(each.spread, each.approximate, each.bound) for each in found[3:]] == [
         (0.02, False, ""), (None, True, ""), (None, False, "<"),
+    ]  # fmt: skip
+
+
+def test_two_times_and_a_share() -> None:
+    assert [(each.value, each.unit, each.total) for each in quantities("p50/p99 = 12/34 ms, 7/10 tasks")] == [
+        (12.0, "ms", None), (34.0, "ms", None), (7.0, None, 10.0),
     ]  # fmt: skip
 
 

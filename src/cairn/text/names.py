@@ -201,7 +201,7 @@ _NUMBERED = [
 ]
 _YEAR = ("19", "20")
 _WORDS = one_of(_NUMBERED)
-_AFTER_NAME = r"(?![\d.]*\s?(?:%|[x×]\b|[kKMGTn]?i?[Bbs]\b|[mu]s\b|[A-Z]?FLOP|tok|it/s))"
+_AFTER_NAME = r"(?![\d.]*\s?(?:%|[x×]\b|(?:[kKMGT]i?)?[Bb]\b|[mun]?s\b|[A-Z]?FLOP|tok|it/s))"
 
 _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("<!--",), r"<!--.*?(?:-->|$)"),
@@ -250,8 +250,8 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("0x",), r"\b0x[0-9a-f]+\b"),
     (("-",), r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"),
     (
-        ("#", "pr ", "issue", "job", "pid", "port", "line"),
-        r"(?:(?<!\w)#|\bpr ?#?|\bissues? ?#?|\bjob ?(?:id)?[ #:=`]{1,4}|\bpid[ :=`]{1,3}|\bport[ :=`]{1,3}"
+        ("#", "pr ", "issue", "job", "pid", "port", "line", "id"),
+        r"(?:(?<!\w)#|\bpr ?#?|\bissues? ?#?|\bjob ?(?:id)?[ #:=`]{1,4}|\bp?id[ :=`]{1,3}|\bport[ :=`]{1,3}"
         r"|\blines? )\d+(?:-\d+)?\b",
     ),
     (

@@ -50,7 +50,7 @@ _DIGITS = (
 _MINUS = "−–-"
 _TOKEN = re.compile(
     rf"(?P<money>[$€£])?(?P<sign>[+±{_MINUS}]|\+/-\s?)?(?P<money2>\$)?(?P<digits>{_DIGITS})"
-    r"(?P<power>(?:\^|\*\*)\{?\d{1,3}\}?(?![\w.*^]))?"
+    r"(?P<power>(?:\^|\*\*)[{(]?[-−]?\d{1,3}[)}]?(?![\w.*^]))?"
     r"(?P<exp>[eE][+\-−]?\d{1,3}(?![\w])|\s?[×x·*]\s?10(?:\^|\*\*)\{?[+\-−]?\d{1,3}\}?|\s?[×x]\s?10[⁺⁻]?[⁰¹²³⁴-⁹]+)?"
     r"(?P<magnitude>\s?[kKMBGT](?![A-Za-z0-9/]))?"
     rf"(?P<unit>\s?-?(?:{PATTERN})(?![A-Za-z0-9_]|/[A-Za-z]))?",
@@ -64,6 +64,9 @@ _BOUND = re.compile(r"(?<![-=])([<>≤≥]=?)\s?$")
 _SPREAD = re.compile(rf"\s?(?:±|\+/-|\+-|&plusmn;)\s?(?P<value>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
                      rf"(?P<unit>\s?(?:{PATTERN})(?![A-Za-z0-9_]))?")  # fmt: skip
 _TOTAL = re.compile(r"/(\d{1,3}(?:,\d{3})+|\d+)(?![\w.%/-]|,\d)")
+_MEASURED = re.compile(
+    r"\s?(?:[munµ]?s|[kKMGT]?i?B|%|(?:[kKMGT]i?)?B/s|[kMGTP]?FLOPS?|[kMGTP]?FLOP/s|tok/s|x)(?![\w])"
+)
 _CLOCK = re.compile(r"(?<![\w:.])(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?(?![\w:])")
 _DURATION = re.compile(
     r"(?<![\w.])(?:(\d+) ?d(?:ays?)?,? ?)?(?:(\d+) ?h(?:rs?|ours?)?,? ?)?"
@@ -217,8 +220,8 @@ def _end(masked: str, match: re.Match[str]) -> int | None:
 
 def _raised(value: float, power: str) -> float:
     try:
-        return value ** int(power.strip("^*{}"))
-    except OverflowError:
+        return float(value ** int(power.strip("^*{}()").replace("−", "-")))
+    except (OverflowError, ZeroDivisionError):
         return value
 
 
@@ -259,6 +262,8 @@ def _with_tail(line: str, masked: str, quantity: Quantity) -> Quantity:
             quantity, raw=line[quantity.start : end], end=end, unit=unit, spread=float(spread["value"])
         )
     total = _TOTAL.match(masked, quantity.end)
+    if total and _MEASURED.match(masked, total.end()):
+        return quantity  # `12/34 ms` are two times
     if total and quantity.unit is None and quantity.value == int(quantity.value) and not quantity.signed:
         denominator = float(total[1].replace(",", ""))
         return msgspec.structs.replace(

@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "climb")]
 
-from chaos import VICTIMS, play  # noqa: E402
+from chaos import VICTIMS, Toll, play  # noqa: E402
 
 KILLS_A_CLIMB = 6
 
@@ -41,7 +41,7 @@ def main() -> None:
         (Path(name) / "calm").mkdir()
         calm = play(Path(name) / "calm", options.judge, 0, random.Random(0), victims)
         while sum(sum(row["kills"].values()) for row in rows) < options.kills:
-            rows.append(one(Path(name), options, len(rows), calm.champion, victims))
+            rows.append(one(Path(name), options, len(rows), calm, victims))
             sys.stdout.write(f"{json.dumps(rows[-1])}\n")
             sys.stdout.flush()
             if options.results is not None:
@@ -60,19 +60,18 @@ def main() -> None:
 
 
 def one(
-    place: Path, options: argparse.Namespace, number: int, champion: str, victims: tuple[str, ...]
+    place: Path, options: argparse.Namespace, number: int, calm: Toll, victims: tuple[str, ...]
 ) -> dict[str, object]:
-    """One climb under blows, as a row of the results."""
+    """One climb under blows, compared with a calm one, as a row of the results."""
     folder = place / f"climb-{number}-{time.time_ns()}"
     folder.mkdir()
     toll = play(folder, options.judge, KILLS_A_CLIMB, random.Random(options.seed + number), victims)
-    other = [] if toll.champion == champion else ["another champion than without kills"]
-    return {
-        "seed": options.seed + number,
-        "kills": toll.kills,
-        "launches": toll.launches,
-        "wrong": toll.wrong + other,
-    }
+    wrong = [*toll.wrong]
+    if toll.champion != calm.champion:
+        wrong.append("another champion than without kills")
+    if toll.kept != calm.kept:
+        wrong.append(f"{toll.kept} attempts were kept, without kills {calm.kept}")
+    return {"seed": options.seed + number, "kills": toll.kills, "launches": toll.launches, "wrong": wrong}
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ class Toll:
     kills: Counter[str] = field(default_factory=Counter)
     launches: int = 0
     champion: str = ""
+    kept: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
@@ -158,6 +159,7 @@ def play(folder: Path, judge: str, kills: int, order: random.Random, victims: tu
     ]
     state = fold(Ledger(ledger).events)
     toll.champion = workspace.git("rev-parse", f"{BRANCH}:{VARIANT}").strip()
+    toll.kept = sum(attempt.commit is not None for attempt in state.decided)
     toll.wrong += faults(workspace, before, state, folder_of(workspace)) + _ends(state)
     return toll
 
@@ -168,10 +170,7 @@ def _whole(seen: bytes) -> bytes:
 
 
 def _ends(state: State) -> list[str]:
-    over = [attempt.decision for attempt in state.decided if attempt.decision != "failed"]
-    wrong = [] if state.ended == "attempts_done" else [f"ended {state.ended}: {state.ended_detail}"]
-    kept = over.count("kept")
-    return wrong + ([] if kept == 2 else [f"{kept} attempts were kept, not 2: {over}"])
+    return [] if state.ended == "attempts_done" else [f"ended {state.ended}: {state.ended_detail}"]
 
 
 if __name__ == "__main__":

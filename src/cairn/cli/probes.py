@@ -138,7 +138,7 @@ def _sockets() -> Finding:
 
 
 def _client(name: str, fix: str) -> Finding:
-    needed = f"climb --agent {name}" if name == "codex" else f"using cairn's skills in {name}"
+    needed = f"climb --agent {name}, cairn's skills in {name}"
     if shutil.which(name) is None:
         return Finding(name, False, "not on PATH", fix, needed)
     ok, detail = _output([name, "--version"], {})
@@ -222,7 +222,9 @@ def _output(command: list[str], extra: dict[str, str]) -> tuple[bool, str]:
 ESSENTIAL: dict[str, Callable[[set[str]], bool]] = {
     "judge": lambda works: {"jax", "libtpu"} <= works,
     "climb --agent tuner": lambda works: {"jax", "libtpu", "optuna", "git", "git-writable"} <= works,
-    "climb --agent codex": lambda works: {"jax", "libtpu", "codex", "git", "git-writable"} <= works,
+    "climb with a coding assistant": lambda works: (
+        {"jax", "libtpu", "git", "git-writable"} <= works and bool(works & CLIENTS.keys())
+    ),
     "learnings": lambda works: True,
     "retro": lambda works: True,
 }

@@ -1,5 +1,6 @@
 """What `cairn problem` does between its options and its exit code."""
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -145,7 +146,9 @@ def _written(folder: Path, made: Draft, trouble: str, *, notes: Sequence[str] = 
     lines += [f"  the try: {trouble}"] if trouble else []
     lines += [f"  note: {note}" for note in notes]
     lines += [f"  {mark.kind} {mark.path}:{mark.line}: {mark.text}" for mark in left]
-    return Result(data, "\n".join([*lines, f"then: cairn problem check {folder}"]))
+    lines.append(f"then: cairn problem check {shlex.quote(str(folder))}")
+    lines.append("fit, and committed: cairn climb with the same folder; `--agent tuner` needs no model")
+    return Result(data, "\n".join(lines))
 
 
 def _place(folder: Path, texts: Mapping[str, str]) -> None:

@@ -1,8 +1,8 @@
 """How often identical code is kept, and how often a real change is found, by the judge's rule and by three others.
 
-    python benchmarks/false_keep.py nulls     300 null candidates; about 45 minutes on an idle machine
-    python benchmarks/false_keep.py power     real changes; about 20 minutes, and only worth it on an idle machine
-    python benchmarks/false_keep.py report    the tables, from what has been measured so far
+    python benchmarks/false_keep.py nulls [--minutes M]   300 null candidates
+    python benchmarks/false_keep.py power [--minutes M]   real changes; only worth it on an idle machine
+    python benchmarks/false_keep.py report                the tables, from what has been measured so far
 
 Null candidates are the incumbent's own program. Real changes are a loop that runs 2 % or 5 % more or fewer rounds.
 Every decision is the judge's whole protocol: fresh processes, pairs in random order, an anytime-valid test. The
@@ -13,7 +13,8 @@ other rules are applied to the same samples:
     mean of 5         mean of the first five samples of each, threshold 1 %
 
 With no false keep among n nulls the rate is below 3 / n with 95 % confidence. Every run is appended to the samples
-file when it is done, so one that is cut short goes on where it stood when it is started again.
+file when it is done, so one that is cut short, by `--minutes` or otherwise, goes on where it stood when it is started
+again. A decision takes up to twelve fresh processes; the last column of the table says how long it took.
 """
 
 import argparse
@@ -93,8 +94,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def measure_kind(kind: str, count: int, path: Path) -> None:
-    """Measure until there are `count` runs of this kind in the file."""
+def measure_kind(kind: str, count: int, path: Path, until: float) -> None:
+    """Measure until there are `count` runs of this kind in the file, or the time `until` is reached."""
     rows = read_rows(path)
     python = Path(sys.executable)
     done = sum(row["kind"] == kind for row in rows)
@@ -105,6 +106,9 @@ def measure_kind(kind: str, count: int, path: Path) -> None:
     stored_s = rows[-1]["incumbent_s"] if rows else math.inf
     for index in range(done, count):
         started = time.perf_counter()
+        if started > until:
+            print(f"{kind}: time is up at {index} of {count}", file=sys.stderr)
+            return
         timing = measure(
             python, "cpu", (incumbent, candidate), inputs(), TimingPlan(), lambda chosen, outputs: None
         )
@@ -169,11 +173,13 @@ def main() -> None:
     parser.add_argument("--nulls", type=int, default=300, help="null candidates")
     parser.add_argument("--effects", type=int, default=25, help="candidates for each real change")
     parser.add_argument("--samples", type=Path, default=Path(".cairn/false_keep.jsonl"), help="results so far")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this time and report")
     arguments = parser.parse_args()
+    until = time.perf_counter() + 60 * arguments.minutes
     arguments.samples.parent.mkdir(parents=True, exist_ok=True)
     wanted = {"nulls": {"null": arguments.nulls}, "power": dict.fromkeys(CHANGES, arguments.effects), "report": {}}
     for kind, count in wanted[arguments.part].items():
-        measure_kind(kind, count, arguments.samples)
+        measure_kind(kind, count, arguments.samples, until)
     report(read_rows(arguments.samples))
 
 

@@ -93,7 +93,7 @@ def cached(target: str, subject: Subject, folder: Path, repeats: int) -> None:
     for _ in range(repeats):
         used = processor_s()
         with Bench(PYTHON, target, cache=Cache(folder)) as bench:
-            hits.append(timed(lambda: bench.predict(subject)))  # noqa: B023  # called at once
+            hits.append(timed(lambda: bench.predict(subject)))  # called at once
         processor.append(processor_s() - used)
     row("cache hit, of the whole answer", hits, processor,
         f"1/{first / statistics.median(hits):,.0f} of the first time", "<= 30 ms")  # fmt: skip
@@ -129,19 +129,6 @@ def swept(target: str, subject: Subject, points: int, lanes: int) -> None:
     ]
     row(f"sweep of {points} points with {lanes} lanes", seconds[1:], [0.0],
         f"{seconds[0] / seconds[1]:.2f} x the rate of one ({os.cpu_count()} cores)", ">= 1.7 x")  # fmt: skip
-
-
-def long_grid(target: str, folder: Path) -> None:
-    """Steady loops are folded: twice the steps do not take twice the time."""
-    seconds = {}
-    with Bench(PYTHON, target) as bench:
-        for steps in (2048, 4096):
-            compiled = bench.compile(_toy("add", steps=steps)).compiled
-            assert compiled is not None
-            seconds[steps] = statistics.median(timed(lambda: predict(compiled, target)) for _ in range(3))  # noqa: B023
-    del folder
-    row("predict a grid of 4,096 steps", seconds[4096],
-        f"{seconds[4096] / seconds[2048]:.2f} x a grid of 2,048", "< 1,000 ms")  # fmt: skip
 
 
 def _toy(name: str, **settings: int) -> Subject:

@@ -5,6 +5,7 @@ import pytest
 from cairn.lab import hlo
 from cairn.lab.known import KnownOperands
 from cairn.lab.predict import predict
+from cairn.lab.stored import Given
 
 HLO = """
 ENTRY %main (x: f32[8,128]) -> f32[8,128] {
@@ -72,3 +73,18 @@ def test_an_argument_is_not_guessed(service, export_toy):
     prediction = predict(service.compile(export_toy("prefetched", known=0), "tpu-v5e", 60), "tpu-v5e")
     assert prediction.us is None
     assert "not in the program" in prediction.refused
+
+
+@pytest.mark.tpu_compiler
+def test_what_is_given_about_an_argument_counts_like_a_constant(service, export_toy):
+    """The program keeps its argument; what fits its types is known, what does not is passed over."""
+    inputs = ({"shape": [4], "dtype": "int32"}, {"shape": [32, 128], "dtype": "float32"})
+    strange = Given(({"shape": [5], "dtype": "int32"}, inputs[1]), {"0": [1] * 5})
+    few, many = Given(inputs, {"0": [16, 32, 48, 64]}), Given(inputs, {"0": [64, 128, 192, 256]})
+    program, target = export_toy("prefetched", known=0), "tpu-v5e"
+    shorter, longer, unknown = (
+        predict(service.compile(program, target, 60, given), target)
+        for given in ([strange, few], [strange, many], [strange])
+    )
+    assert 3.0 < longer.bundles / shorter.bundles < 4.1
+    assert unknown.us is None

@@ -34,7 +34,6 @@ for _operation in (
     loss.PallasMosaicTpuLinearSoftmaxCrossEntropyLossVjp,
 ):
     _operation.supported_on = lambda *_: True  # they ask the machine they are traced on, which is not the target
-_ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "silu": jax.nn.silu, "gelu": jax.nn.gelu, "relu": jax.nn.relu}
 
 
 def aval(text: str) -> Any:
@@ -170,14 +169,3 @@ def cross_entropy_backward(row: Row) -> Program:
 
     texts = (shape["residuals"][0], *(shape[name] for name in ("out", "dout", "x", "labels", "w")))
     return run, tuple(aval(text) for text in texts)
-
-
-def xla_gated_unit(row: Row) -> Program:
-    shape = row["shape"]
-    activation = _ACTIVATIONS[shape["activation"].rpartition(".")[2]]
-
-    def run(x: jax.Array, weights: jax.Array) -> Any:
-        both = jnp.einsum("...k,kin->...in", x, weights, preferred_element_type=jnp.float32).astype(x.dtype)
-        return (activation(both[..., 0, :]) * both[..., 1, :]).astype(x.dtype)
-
-    return run, (aval(shape["x"]), aval(shape["weights"]))

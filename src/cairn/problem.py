@@ -66,6 +66,7 @@ class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     families: tuple[str, ...] = ("normal",)
     precision: str = ""
     dots: tuple[str, ...] = ()
+    kernel_calls: int = 0
     tolerance: Tolerance = Tolerance()
     tunables: dict[str, Tunables] = {}
     targets: list[str] = []
@@ -73,7 +74,10 @@ class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Problem:
-    """One checked `problem.yaml`; `folder` is where it stands, `dots` what may enter a product (empty: anything)."""
+    """One checked `problem.yaml`; `folder` is where it stands, `dots` what may enter a product (empty: anything).
+
+    `kernel_calls`: on so many kernel calls at least an output has to depend, on chips (0: XLA's own code will do).
+    """
 
     folder: Path
     name: str
@@ -87,6 +91,7 @@ class Problem:
     families: tuple[str, ...]
     precision: str
     dots: tuple[str, ...]
+    kernel_calls: int
     tolerance: Tolerance
     tunables: Mapping[str, Tunables]
     targets: tuple[str, ...]
@@ -164,6 +169,7 @@ def load_problem(path: Path) -> Problem:
         families=keys.families,
         precision=keys.precision,
         dots=keys.dots,
+        kernel_calls=keys.kernel_calls,
         tolerance=keys.tolerance,
         tunables=keys.tunables,
         targets=tuple(keys.targets),
@@ -204,6 +210,8 @@ def _check_lists(source: Source, keys: _Keys) -> None:
     for dtype in keys.dots:
         if dtype not in DOT_TYPES:
             raise source.error(f"`{dtype}` is no type of a product", "dots", hint=", ".join(DOT_TYPES))
+    if keys.kernel_calls < 0:
+        raise source.error("must not be negative", "kernel_calls")
     for key, values in (("outputs", keys.outputs), ("families", keys.families), ("editable", keys.editable)):
         if not values:
             raise source.error("must not be empty", key)

@@ -238,6 +238,20 @@ def test_a_frozen_file_that_changes_is_invalid(tmp_path: Path) -> None:
     assert outcome(case) == ("INVALID", "frozen_changed")
 
 
+def test_a_kernel_has_to_bear_on_the_answer_where_one_is_asked_for(tmp_path: Path) -> None:
+    import shutil
+
+    folder = Path(shutil.copytree(TOY, tmp_path / "axpy", ignore=shutil.ignore_patterns("__pycache__")))
+    (folder / "problem.yaml").write_text((folder / "problem.yaml").read_text() + "kernel_calls: 1\n")
+    beside = (
+        GOOD.replace("    return pl.pallas_call(", "    unused = pl.pallas_call(") + "    return y + 2.0 * x\n"
+    )
+    with Judge(load_problem(folder), parse_target("tpu-v5p"), python=PYTHON) as judge:
+        for text in (plain("return y + 2.0 * x"), beside):
+            assert outcome(judge.judge(source(text))) == ("DISCARD", "no_kernel")
+        assert judge.check(source(GOOD, block=64)).ruling is None
+
+
 def test_a_broken_reference_is_the_problems_fault(tmp_path: Path) -> None:
     import shutil
 

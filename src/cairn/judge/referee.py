@@ -268,7 +268,13 @@ class Judge:
             case.doubt = doubt  # the examiner goes on as far as the interpreter can carry it
             return None
         case.facts = case.facts or summary(facts)
-        return audit(facts, self.problem.dots, platform)
+        wanted = 0 if case.purpose == "anchor" or platform != "tpu" else self.problem.kernel_calls
+        alive = len(facts.live_kernels)
+        ruling = audit(facts, self.problem.dots, platform)
+        if ruling is None and alive < wanted:
+            text = f"{alive} of {len(facts.kernels)} kernel calls bear on an output; {wanted} wanted"
+            return Ruling("no_kernel", text)
+        return ruling
 
     def _correct(self, case: Case, runner: Runner) -> Ruling | None:
         return self._examiner.examine(case, runner, lambda text: self._on_stage("correct", text))

@@ -30,6 +30,7 @@ REASONS: dict[str, tuple[Verdict, str, str]] = {
         "WRONG_OUTPUT",
         "an output does not follow a change of an input as the truth does",
     ),
+    "no_kernel": (Verdict.DISCARD, "OK", "outputs depend on fewer kernel calls than the problem asks for"),
     "broken_property": (Verdict.DISCARD, "WRONG_OUTPUT", "an identity that the reference states does not hold"),
     "low_precision": (
         Verdict.DISCARD,

@@ -127,7 +127,9 @@ def test_what_only_moves_data_may_be_costed_by_bytes_and_says_so():
     text = PLAIN.replace("ROOT %add.1", "%t = f32[48,1280]{1,0:T(8,128)} broadcast(%x)\n  ROOT %add.1")
     result = prediction(text)
     assert result.us > prediction(PLAIN).us
-    assert result.high_us / result.us > 1.25
+    plain = prediction(PLAIN)
+    assert result.by_bytes > 0.1
+    assert result.high_us / result.us == pytest.approx(plain.high_us / plain.us + result.by_bytes)
     assert any("by bytes" in flag for flag in result.flags)
 
 

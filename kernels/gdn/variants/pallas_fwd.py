@@ -64,7 +64,8 @@ def forward(q, k, v, g, beta, *, config: Config, scale: float, initial_state=Non
     if save and config.chunk != TILE:
         raise ValueError("a backward pass needs chunks of 128 tokens")
     tiles = pl.cdiv(T, TILE)
-    padded_H, heads = heads_of_a_block(H, config.heads_per_block)
+    heads = H + H % 2 if config.heads_per_block >= H else config.heads_per_block
+    padded_H = pl.cdiv(H, heads) * heads  # pairs for the words, whole blocks of eights
     # beta = 0, g = 0, k = v = 0 leaves the state alone, so a ragged tail needs no branch in the kernel.
     operands = [pad(x, tiles * TILE, padded_H) for x in (q, k, v, g, beta)]
     operands[3:] = [x.transpose(0, 2, 1) for x in operands[3:]]  # tokens on lanes, as XLA keeps such arrays anyway
@@ -122,14 +123,6 @@ def _blocks(heads: int, K: int, V: int, per_tile: dict) -> dict[str, pl.BlockSpe
     for name, size in per_tile.items():
         blocks[name] = pl.BlockSpec((1, 1, heads, *size), lambda b, h, t, *_: (b, t, h, 0, 0))
     return blocks
-
-
-def heads_of_a_block(H: int, wanted: int) -> tuple[int, int]:
-    """(heads after padding, heads in a block): pairs for the words, and eights where a block holds not all."""
-    if wanted >= H:
-        return H + H % 2, H + H % 2
-    padded = pl.cdiv(H, 8) * 8
-    return padded, wanted if padded % wanted == 0 else 8
 
 
 def pad(x: jax.Array, T: int, H: int) -> jax.Array:

@@ -1,25 +1,24 @@
 """Gated DeltaNet backward as two Pallas TPU kernels: one sweep forward for what is needed, one back for the rest.
 
-The sweep forward computes each chunk's triangular inverse T and the state S at its start, and stores both: T in
-float32, because three-pass products need it, S in bfloat16, because it only enters one-pass products. The sweep back
-walks the chunks in reverse with the state's gradient dS' in VMEM. With G the running sum of g in a chunk, D_ij =
-exp(G_i - G_j) for i >= j, c = K^(-1/2), P = D * Q K^T and R = beta (V - e^G K S):
+The sweep forward stores of every chunk of 128 tokens, in bfloat16 parts, the inverted 64-row blocks of its system, the
+corner between them, the state S at its start and N. The sweep back carries the state's gradient dS' in VMEM. With G
+the running sum of g in a chunk, D_ij = exp(G_i - G_j) for i >= j, c the scale, P = D * Q K^T, T the system's inverse,
+R = beta (V - e^G K S) and N = T R:
 
-    N  = T R                               dN  = c P^T dO + (e^(G_C - G) K) dS'
-    dR = T^T dN                            A   = -strict_lower(D * dR N^T)        E = c tril(D * dO N^T)
-    dQ = c e^G dO S^T + E K                dKb = -e^G dR S^T + A K                (with respect to beta k)
-    dK = E^T Q + (beta A)^T K + beta dKb + e^(G_C - G) N dS'^T
-    dV = beta dR                           dbeta = sum_V dR V + sum_K dKb K
-    dS = e^(G_C) dS' + Q^T (c e^G dO) - K^T (beta e^G dR)
-    dG = sum_K (Q dQ - K dK + 2 beta K dKb), and at the chunk's end also e^(G_C) <dS', S> + sum e^(G_C - G) K (N dS'^T)
+    dN  = c P^T dO + (e^(G_C - G) K) dS'   dR = T^T dN
+    A   = -strict_lower(D * dR N^T)        E  = c tril(D * dO N^T)
+    dQ  = c e^G dO S^T + E K               dKb = -e^G dR S^T + A K                (with respect to beta k)
+    dK  = E^T Q + (beta A)^T K + beta dKb + e^(G_C - G) N dS'^T
+    dV  = beta dR                          dbeta = sum_V dR V + sum_K dKb K
+    dS  = e^(G_C) dS' + Q^T (c e^G dO) - K^T (beta e^G dR)
+    dG  = sum_K (Q dQ - K dK + 2 beta K dKb), and at the chunk's end also e^(G_C) <dS', S> + sum e^(G_C - G) K (N dS'^T)
 
-dg is the sum of dG from a token to its chunk's end. The inverse has no derivative of its own in there, and dG needs no
-sums over rows or columns of C by C matrices. Products inside a chunk keep about 16 bits, those with the state 8.
+dg is the sum of dG from a token to its chunk's end. Products inside a chunk keep 16 bits, those with the state 8.
+Layout and inverse are those of the forward kernel, which explains them: kernels/gdn/variants/pallas_fwd.py.
 """
 
 import dataclasses
 import functools
-import math
 from collections.abc import Generator
 
 import jax
@@ -28,372 +27,374 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 MASKED = -1e30  # exponent of a masked entry: exp gives exactly 0, and the mask comes before exp, never after
+TILE, HALF, BASE = 128, 64, 16  # tokens of a chunk; rows of the largest inverted and of the smallest block
+UPPER_HALF = -65536  # the bits of a float32 that a bfloat16 keeps, and the second of two bfloat16 in a word
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Sizes that shape the programs; each changes what the compiler schedules.
 
-    chunk: tokens solved at once. heads_per_block: heads in one grid step. interleave: heads whose instructions are
-    written side by side, so that one's products hide another's. base: rows of the inverse solved by substitution on
-    the vector unit before blocks are doubled on the matrix unit.
+    heads_per_block: heads in one grid step, a multiple of 8. interleave, sweep_interleave: heads whose instructions
+    are written side by side, in the sweep back and in the one forward.
     """
 
-    chunk: int = 128
-    heads_per_block: int = 4
+    heads_per_block: int = 8
     interleave: int = 4
-    base: int = 16
+    sweep_interleave: int = 8
 
 
 def run(q, k, v, g, beta, do, *, config: Config) -> tuple[jax.Array, ...]:
     """Return dq, dk [B,T,H,K], dv [B,T,H,V] in bfloat16, dg, dbeta [B,T,H] in float32; K, V multiples of 128."""
+    return backward(q, k, v, g, beta, do, config=config, scale=q.shape[-1] ** -0.5)
+
+
+def backward(q, k, v, g, beta, do, *, config: Config, scale: float, saved=None) -> tuple[jax.Array, ...]:
+    """`run` with another scale; `saved` is what the forward kernel returned of that name with as large a block."""
     B, T, H, K = q.shape
     V = v.shape[-1]
     if K % 128 or V % 128:
         raise ValueError(f"K={K} and V={V} must be multiples of the 128 lanes")
-    C, heads = config.chunk, math.gcd(config.heads_per_block, H)
-    chunks = pl.cdiv(T, C)
+    tiles = pl.cdiv(T, TILE)
+    heads = H + H % 2 if config.heads_per_block >= H else config.heads_per_block
+    padded_H = pl.cdiv(H, heads) * heads  # pairs for the words, whole blocks of eights
     # beta = 0, g = 0, k = v = do = 0 changes no state and no gradient, so a ragged tail needs no branch.
-    q, k, v, g, beta, do = (_pad_time(array, chunks * C) for array in (q, k, v, g, beta, do))
-    q, k, v, do = (array.reshape(B, chunks * C, -1) for array in (q, k, v, do))
-    # T on lanes: one [.., chunk] row per head instead of 128-fold padding of a column.
-    g, beta = (x.reshape(B, chunks, C, H // heads, heads).transpose(0, 1, 3, 4, 2) for x in (g, beta))
+    q, k, v, g, beta, do = (pad(x, tiles * TILE, padded_H) for x in (q, k, v, g, beta, do))
+    g, beta = (x.transpose(0, 2, 1) for x in (g, beta))  # tokens on lanes, as XLA keeps such arrays anyway
+    state, gate = pltpu.VMEM((heads, K, V), jnp.float32), jax.ShapeDtypeStruct(g.shape, jnp.float32)
+    sizes = {"inverse": (TILE, TILE), "corner": (HALF, TILE), "start": (K, V), "update": (2 * TILE, V)}
     common = {
-        "grid": (B, H // heads, chunks),
-        "scratch_shapes": [pltpu.VMEM((heads, K, V), jnp.float32)],
+        "grid": (B, padded_H // heads, tiles),
         "compiler_params": pltpu.CompilerParams(dimension_semantics=("parallel", "parallel", "arbitrary")),
     }
-    see = _blocks(lambda t: t, C, heads, K, V)
-    inverses, states = pl.pallas_call(
-        functools.partial(_sweep_forward, config=config),
-        in_specs=[see[name] for name in ("keys", "values", "gates", "gates")],
-        out_specs=[see["inverse"], see["state"]],
-        out_shape=[
-            jax.ShapeDtypeStruct((B, chunks, H, C, C), jnp.float32),
-            jax.ShapeDtypeStruct((B, chunks, H, K, V), jnp.bfloat16),
-        ],
-        name="gdn_bwd_states",
-        **common,
-    )(k, v, g, beta)
-    see = _blocks(lambda t: chunks - 1 - t, C, heads, K, V)
-    columns = jax.ShapeDtypeStruct((B, chunks, H // heads, C, heads), jnp.float32)
-    seen = ("keys", "keys", "values", "gates", "gates", "values", "inverse", "state")
-    dq, dk, dv, dg, dbeta = pl.pallas_call(
-        functools.partial(_sweep_back, config=config),
+    if saved is None:
+        pieces = ((heads * BASE, TILE), jnp.float32), ((heads, 6 * BASE, TILE), jnp.bfloat16)
+        see = _blocks(lambda t: t, heads, K, V, sizes)
+        found = pl.pallas_call(
+            functools.partial(_sweep_forward, config=config),
+            in_specs=[see[name] for name in ("keys", "values", "gates", "gates")],
+            out_specs=[see[name] for name in sizes],
+            out_shape=[jax.ShapeDtypeStruct((B, tiles, padded_H, *size), jnp.bfloat16) for size in sizes.values()],
+            scratch_shapes=[state, *(pltpu.VMEM(*piece) for piece in pieces)],
+            name="gdn_bwd_states",
+            **common,
+        )(k, v, g, beta)
+        saved = dict(zip(sizes, found, strict=True))
+    see = _blocks(lambda t: tiles - 1 - t, heads, K, V, sizes)
+    seen = ("keys", "keys", "values", "gates", "gates", "values", *sizes)
+    gradients = pl.pallas_call(
+        functools.partial(_sweep_back, config=config, scale=scale),
         in_specs=[see[name] for name in seen],
-        out_specs=[see[name] for name in ("keys", "keys", "values", "columns", "columns")],
-        out_shape=[*(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (q, k, v)), columns, columns],
+        out_specs=[see[name] for name in seen[:5]],
+        out_shape=[*(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (q, k, v)), gate, gate],
+        scratch_shapes=[state, *(pltpu.VMEM((TILE * heads // 2, width), jnp.int32) for width in (K, K, V))],
         name="gdn_bwd",
         **common,
-    )(q, k, v, g, beta, do, inverses, states)
-    dq, dk, dv = (x.reshape(B, chunks * C, H, -1)[:, :T] for x in (dq, dk, dv))
-    dg, dbeta = (x.transpose(0, 1, 3, 2, 4).reshape(B, chunks * C, H)[:, :T] for x in (dg, dbeta))
-    return dq, dk, dv, dg, dbeta
+    )(q, k, v, g, beta, do, *(saved[name] for name in sizes))
+    return tuple(x[:, :T, :H] for x in (*gradients[:3], *(x.transpose(0, 2, 1) for x in gradients[3:])))
 
 
-def _blocks(at, C: int, heads: int, K: int, V: int) -> dict[str, pl.BlockSpec]:
+def _blocks(at, heads: int, K: int, V: int, sizes: dict) -> dict[str, pl.BlockSpec]:
     """What one grid step sees of each kind of array; `at` gives the chunk of a step."""
-
-    def per_chunk(*shape):
-        return pl.BlockSpec((1, 1, *shape), lambda b, h, t: (b, at(t), h, *(0 for _ in shape[1:])))
-
-    return {
-        "keys": pl.BlockSpec((1, C, heads * K), lambda b, h, t: (b, at(t), h)),
-        "values": pl.BlockSpec((1, C, heads * V), lambda b, h, t: (b, at(t), h)),
-        "gates": per_chunk(1, heads, C),
-        "columns": per_chunk(1, C, heads),
-        "inverse": per_chunk(heads, C, C),
-        "state": per_chunk(heads, K, V),
-    }
+    blocks = {"gates": pl.BlockSpec((1, heads, TILE), lambda b, h, t: (b, h, at(t)))}
+    for name, width in (("keys", K), ("values", V)):
+        blocks[name] = pl.BlockSpec((1, TILE, heads, width), lambda b, h, t: (b, at(t), h, 0))
+    for name, size in sizes.items():
+        blocks[name] = pl.BlockSpec((1, 1, heads, *size), lambda b, h, t: (b, at(t), h, 0, 0))
+    return blocks
 
 
-def _pad_time(array: jax.Array, padded_T: int) -> jax.Array:
-    missing = padded_T - array.shape[1]
-    if missing == 0:
-        return array
-    return jnp.pad(array, [(0, 0), (0, missing)] + [(0, 0)] * (array.ndim - 2))
+def pad(x: jax.Array, T: int, H: int) -> jax.Array:
+    """Zeros behind the tokens and heads of [B,T,H,...]."""
+    return jnp.pad(x, [(0, 0), (0, T - x.shape[1]), (0, H - x.shape[2])] + [(0, 0)] * (x.ndim - 3))
 
 
-def _sweep_forward(k_ref, v_ref, g_ref, beta_ref, inverse_ref, start_ref, state_ref, *, config: Config):
-    """One chunk of all heads of a step: its inverses, the states at its start, and on to the next."""
-    heads, K, V = state_ref.shape
+def _sweep_forward(*refs, config: Config):
+    """One chunk of all heads of a block: everything that the sweep back wants to know of it."""
+    k_ref, v_ref, g_ref, beta_ref, *saved, state_ref, diagonal_ref, joins_ref = refs
+    some, every = config.sweep_interleave, range(state_ref.shape[0])
 
     @pl.when(pl.program_id(2) == 0)
     def _():
         state_ref[...] = jnp.zeros_like(state_ref)
 
-    cum_rows, columns = _gates(g_ref[0, 0, 0], beta_ref[0, 0, 0])
+    gates = _Gates(*running_sums(g_ref[0], beta_ref[0]))
 
-    def advance(h):
-        k, v = k_ref[0, :, h * K : (h + 1) * K], v_ref[0, :, h * V : (h + 1) * V]
-        gates = _Gates.of(cum_rows, columns, h, heads)
-        state = state_ref[h]
-        rounded = state.astype(jnp.bfloat16)
-        start_ref[0, 0, h] = rounded
-        scores, from_state = _dot_t(k, k), _dot(k, rounded)
-        yield
-        inverse = yield from inverse_phases(
-            jnp.where(_lower(k), scores * gates.decay() * gates.beta, 0.0), config.base
-        )
-        inverse_ref[0, 0, h] = inverse
-        right = gates.beta * (v.astype(jnp.float32) - gates.gamma * from_state)
-        update = _dot3(_split(inverse), _split(right))
-        yield
-        state_ref[h] = gates.total * state + _t_dot(k, (gates.tail * update).astype(jnp.bfloat16))
+    def invert(h):
+        inverse_ref = saved[0].at[0, 0, h]
+        blocks = diagonal_ref[pl.ds(h * BASE, BASE), :]
+        blocks = yield from join(blocks, joins_ref[h, : 2 * BASE])
+        blocks = yield from join(blocks, joins_ref[h, 2 * BASE :])
+        high, low = halves(blocks)
+        left = iota((HALF, TILE), 1) < HALF
+        inverse_ref[:HALF] = jnp.where(left, high, pltpu.roll(low, HALF, 1)).astype(jnp.bfloat16)
+        inverse_ref[HALF:] = jnp.where(left, pltpu.roll(high, HALF, 1), low).astype(jnp.bfloat16)
 
-    _by_groups(advance, heads, config.interleave)
+    side_by_side([_prepare(k_ref, gates, h, saved[1].at[0, 0, h], diagonal_ref, joins_ref) for h in every], some)
+    substitute(diagonal_ref, len(every))
+    side_by_side([invert(h) for h in every], some)
+    side_by_side(
+        [_advance(k_ref, v_ref, gates, h, [x.at[0, 0, h] for x in saved], state_ref) for h in every], some
+    )
 
 
-def _sweep_back(*refs, config: Config):
-    """One chunk of all heads of a step, the last chunk first: its gradients, and the one of the state before it."""
-    q_ref, k_ref, v_ref, g_ref, beta_ref, do_ref, inverse_ref, start_ref = refs[:8]
-    dq_ref, dk_ref, dv_ref, dg_ref, dbeta_ref, d_state_ref = refs[8:]
-    heads, K, V = d_state_ref.shape
+def _prepare(k_ref, gates, h: int, corner_ref, diagonal_ref, joins_ref) -> Generator:
+    """The system of one chunk of one head, in the pieces that are joined later."""
+    k = head_of_words(k_ref, h).astype(jnp.bfloat16)
+    scores = dot_t(k, k)
+    yield
+    lane, block = iota((32, TILE), 1), iota((BASE, TILE), 1) // BASE
+    diagonal, small, wide = (jnp.zeros((rows, TILE), jnp.float32) for rows in (BASE, BASE, 2 * BASE))
+    for r in range(0, TILE, 32):  # few rows at a time stay in registers
+        cum, beta = gates.columns_of(h, slice(r, r + 32), TILE)
+        system = scores[r : r + 32] * gates.decay(h, cum, r) * beta
+        diagonal = jnp.where(block == r // BASE, system[:BASE], diagonal)
+        diagonal = jnp.where(block == r // BASE + 1, system[BASE:], diagonal)
+        small = jnp.where(block == r // BASE, system[BASE:], small)
+        if r % HALF:
+            wide = jnp.where(lane < r - 32, wide, system)
+        if r >= HALF:
+            high, low = halves(system)
+            corner_ref[r - HALF : r - 32] = jnp.where(lane < HALF, high, pltpu.roll(low, HALF, 1)).astype(
+                jnp.bfloat16
+            )
+    strict = iota((BASE, TILE), 1) % BASE < iota((BASE, TILE), 0)
+    diagonal_ref[pl.ds(h * BASE, BASE), :] = jnp.where(strict, diagonal, 0.0)
+    joins_ref[h] = jnp.concatenate([*split(small), *split(wide)], axis=0)
+
+
+def _advance(k_ref, v_ref, gates, h: int, saved, state_ref) -> Generator:
+    """N of one chunk of one head and the state after it."""
+    inverse, corner, start, kept = saved
+    k, state = head_of_words(k_ref, h).astype(jnp.bfloat16), state_ref[h]
+    start[...] = state.astype(jnp.bfloat16)
+    from_state = dot(k, state.astype(jnp.bfloat16))
+    yield
+    cum, beta = gates.columns_of(h, slice(0, TILE), state.shape[1])
+    right = beta * (head_of_words(v_ref, h) - jnp.exp(cum) * from_state)
+    first = dot_halves(inverse[:HALF], right[:HALF])
+    yield
+    second = right[HALF:] - dot_halves(corner[...], first)
+    yield
+    second = dot_halves(inverse[HALF:], second)
+    yield
+    update, total = jnp.concatenate([first, second], axis=0), cum[TILE - 1 :]
+    kept[...] = jnp.concatenate(split(update), axis=0)
+    added = t_dot(k, (jnp.exp(total - cum) * update).astype(jnp.bfloat16))
+    yield
+    state_ref[h] = jnp.exp(total) * state + added
+
+
+def _sweep_back(*refs, config: Config, scale: float):
+    """One chunk of all heads of a block, the last chunk first: its gradients, and the one of the state before it."""
+    tokens, (g_ref, beta_ref), saved = (refs[0], refs[1], refs[2], refs[5]), refs[3:5], refs[6:10]
+    d_refs, (dg_ref, dbeta_ref, d_state_ref), words = refs[10:13], refs[13:16], refs[16:]
+    heads = d_state_ref.shape[0]
 
     @pl.when(pl.program_id(2) == 0)
     def _():
         d_state_ref[...] = jnp.zeros_like(d_state_ref)
 
-    cum_rows, columns = _gates(g_ref[0, 0, 0], beta_ref[0, 0, 0])
+    gates = _Gates(*running_sums(g_ref[0], beta_ref[0]))
 
     def differentiate(h):
-        keys, values = slice(h * K, (h + 1) * K), slice(h * V, (h + 1) * V)
-        tokens = q_ref[0, :, keys], k_ref[0, :, keys], v_ref[0, :, values], do_ref[0, :, values]
-        gates = _Gates.of(cum_rows, columns, h, heads)
-        gradients = yield from _differentiate(
-            tokens, gates, inverse_ref[0, 0, h], start_ref[0, 0, h], d_state_ref[h]
-        )
-        dq, dk, dv, d_cum, dbeta, d_state = gradients
-        dq_ref[0, :, keys] = dq.astype(dq_ref.dtype)
-        dk_ref[0, :, keys] = dk.astype(dk_ref.dtype)
-        dv_ref[0, :, values] = dv.astype(dv_ref.dtype)
-        d_state_ref[h] = d_state
+        inputs, kept = [head_of_words(ref, h) for ref in tokens], [ref.at[0, 0, h] for ref in saved]
+        *gradients, d_cum, dbeta = yield from _differentiate(inputs, gates, h, kept, d_state_ref, scale)
+        for all_heads, gradient in zip(words, gradients, strict=True):
+            put(all_heads, h, gradient)
         return d_cum, dbeta
 
-    found = _by_groups(differentiate, heads, config.interleave)
-    d_cum, dbeta = (jnp.concatenate([pair[i] for pair in found], axis=1) for i in (0, 1))
-    C = d_cum.shape[0]
-    later = jnp.where(_iota((C, C), 0) <= _iota((C, C), 1), 1.0, 0.0)
-    dg_ref[0, 0, 0] = jnp.dot(
-        later, d_cum, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
-    )
-    dbeta_ref[0, 0, 0] = dbeta
+    found = side_by_side([differentiate(h) for h in range(heads)], config.interleave)
+    for ref, kept in zip(d_refs, words, strict=True):
+        ref[0] = pltpu.bitcast(kept[...], jnp.bfloat16).reshape(ref.shape[1:])
+    rows = jnp.concatenate([both[i] for i in (0, 1) for both in found], axis=1).T
+    later = iota((TILE, TILE), 0) >= iota((TILE, TILE), 1)
+    dg_ref[0], dbeta_ref[0] = dot_exact(rows[:heads], later), rows[heads:]
 
 
-def _differentiate(tokens, gates, inverse, start, d_after) -> Generator:
+def _differentiate(inputs, gates, h: int, saved, d_state_ref, scale: float) -> Generator:
     """Gradients of one chunk of one head; names follow the module's formulas."""
-    q, k, v, do = tokens
-    C, K = q.shape
-    scale = K**-0.5
-    wide_q, wide_k, wide_v = (x.astype(jnp.float32) for x in (q, k, v))
+    wide_q, wide_k, wide_v, wide_do = inputs
+    q, k, do = (x.astype(jnp.bfloat16) for x in (wide_q, wide_k, wide_do))
+    inverse, corner, start, update = saved
+    d_after = d_state_ref[h]
     rounded = d_after.astype(jnp.bfloat16)
-    decay = gates.decay()
-    scores, from_state, read = _dot_t(q, k), _dot(k, start), _dot_t(do, start)
-    carried = _dot((gates.tail * wide_k).astype(jnp.bfloat16), rounded)
+    cum, beta = gates.columns_of(h, slice(0, TILE), TILE)
+    at_end = cum[TILE - 1 :]
+    tail, gamma, total, beta = (x[:, :1] for x in (jnp.exp(at_end - cum), jnp.exp(cum), jnp.exp(at_end), beta))
+    scores, read = dot_t(q, k), dot_t(do, start[...])
+    carried = dot((tail * wide_k).astype(jnp.bfloat16), rounded)
     yield
-    right = gates.beta * (wide_v - gates.gamma * from_state)
-    inverse = _split(inverse)
-    update = _split(_dot3(inverse, _split(right)))
-    d_inside = _t_dot((scores * decay).astype(jnp.bfloat16), do)
+    d_inside = t_dot((scores * (decay := gates.decay(h, cum, 0))).astype(jnp.bfloat16), do)
     yield
-    d_right = _dot3t(inverse, _split(scale * d_inside + carried))
-    seen = _dot_t(do, update[0]) + _dot_t(do, update[1])
-    written = _dot_t(update[0], rounded)
+    d_update = scale * d_inside + carried
+    second = t_dot_halves(inverse[HALF:], d_update[HALF:])
     yield
-    split_right = _split(d_right)
-    system = _dot_t(split_right[0], update[0]) + (
-        _dot_t(split_right[0], update[1]) + _dot_t(split_right[1], update[0])
-    )
-    erased = _dot_t(split_right[0], start)
-    e = _split(scale * decay * seen)
-    dq = scale * gates.gamma * read + (_dot(e[0], k) + _dot(e[1], k))
-    dk = _t_dot(e[0], q) + _t_dot(e[1], q)
+    first = d_update[:HALF] - t_dot_halves(corner[...], second)
     yield
-    system = jnp.where(_lower(k), -decay * system, 0.0)
-    a, weighted = _split(system), _split(gates.beta * system)
-    d_beta_k = _dot(a[0], k) + _dot(a[1], k) - gates.gamma * erased
-    tailed = gates.tail * written
-    dk = dk + (_t_dot(weighted[0], k) + _t_dot(weighted[1], k)) + gates.beta * d_beta_k + tailed
+    first = t_dot_halves(inverse[:HALF], first)
     yield
-    reading = (scale * gates.gamma * do.astype(jnp.float32)).astype(jnp.bfloat16)
-    erasing = (gates.beta * gates.gamma * d_right).astype(jnp.bfloat16)
-    d_before = gates.total * d_after + _t_dot(q, reading) - _t_dot(k, erasing)
+    d_right = jnp.concatenate([first, second], axis=0)
+    high, low = split(d_right)
+    with_high = dot_t(jnp.concatenate([do, high, low], axis=0), update[:TILE])
+    with_low = dot_t(jnp.concatenate([do, high], axis=0), update[TILE:])
+    written, erased = dot_t(update[:TILE], rounded), dot_t(high, start[...])
+    yield
+    e = split(scale * decay * (with_high[:TILE] + with_low[:TILE]))
+    system = -decay * (with_high[TILE : 2 * TILE] + (with_low[TILE:] + with_high[2 * TILE :]))
+    system = jnp.where(iota((TILE, TILE), 0) > iota((TILE, TILE), 1), system, 0.0)
+    by_k = dot(jnp.concatenate([*e, *split(system)], axis=0), k)
+    weighted = split(beta * system)
+    dk = t_dot(e[0], q) + t_dot(e[1], q) + (t_dot(weighted[0], k) + t_dot(weighted[1], k))
+    yield
+    dq = scale * gamma * read + (by_k[:TILE] + by_k[TILE : 2 * TILE])
+    d_beta_k = by_k[2 * TILE : 3 * TILE] + by_k[3 * TILE :] - gamma * erased
+    tailed = tail * written
+    dk = dk + beta * d_beta_k + tailed
+    reading = (scale * gamma * wide_do).astype(jnp.bfloat16)
+    erasing = (-beta * gamma * d_right).astype(jnp.bfloat16)
+    both = t_dot(q, reading) + t_dot(k, erasing)
+    yield
+    at_end = total * (d_after * start[...].astype(jnp.float32)).sum(0, keepdims=True).sum(1, keepdims=True)
+    at_end += (tailed * wide_k).sum(0, keepdims=True).sum(1, keepdims=True)
+    d_state_ref[h] = total * d_after + both
     dbeta = (d_right * wide_v).sum(1, keepdims=True) + (d_beta_k * wide_k).sum(1, keepdims=True)
-    d_cum = (wide_q * dq + wide_k * (2 * gates.beta * d_beta_k - dk)).sum(1, keepdims=True)
-    at_end = gates.total * _sum_all(d_after * start.astype(jnp.float32)) + _sum_all(tailed * wide_k)
-    d_cum = d_cum + jnp.where(_iota((C, 1), 0) == C - 1, at_end, 0.0)
-    return dq, dk, gates.beta * d_right, d_cum, dbeta, d_before
+    d_cum = (wide_q * dq + wide_k * (2 * beta * d_beta_k - dk)).sum(1, keepdims=True)
+    d_cum += jnp.where(iota((TILE, 1), 0) == TILE - 1, at_end, 0.0)
+    return dq, dk, beta * d_right, d_cum, dbeta
 
 
 @dataclasses.dataclass(frozen=True)
 class _Gates:
-    """The gates of one chunk of one head: the running sum of g as a row and a column, beta as a column."""
+    """The gates of one chunk of all heads."""
 
-    row: jax.Array  # [1, C]
-    cum: jax.Array  # [C, 1]
-    beta: jax.Array  # [C, 1]
+    sums: jax.Array  # [heads, 128]: running sums of g
+    columns: jax.Array  # [128, 2 heads]: the same and beta, a token a row
 
-    @classmethod
-    def of(cls, cum_rows, columns, h: int, heads: int) -> "_Gates":
-        return cls(cum_rows[h : h + 1], columns[:, h : h + 1], columns[:, heads + h : heads + h + 1])
+    def columns_of(self, h: int, rows: slice, width: int) -> list[jax.Array]:
+        """Running sum of g and beta of some tokens of a head, each on all lanes."""
+        at = (h, self.sums.shape[0] + h)
+        return [jnp.broadcast_to(self.columns[rows, c : c + 1], (rows.stop - rows.start, width)) for c in at]
 
-    def decay(self) -> jax.Array:
-        """D [C, C]; zero above the diagonal."""
-        C = self.cum.shape[0]
-        causal = _iota((C, C), 0) >= _iota((C, C), 1)
-        return jnp.exp(jnp.where(causal, self.cum - self.row, MASKED))
-
-    @property
-    def gamma(self) -> jax.Array:
-        return jnp.exp(self.cum)
-
-    @property
-    def tail(self) -> jax.Array:
-        return jnp.exp(self.cum[-1:] - self.cum)
-
-    @property
-    def total(self) -> jax.Array:
-        return jnp.exp(self.cum[-1:])
+    def decay(self, h: int, cum: jax.Array, first: int) -> jax.Array:
+        """Rows of D from the first one on; zero above the diagonal."""
+        causal = iota(cum.shape, 0) + first >= iota(cum.shape, 1)
+        return jnp.exp(jnp.where(causal, cum - self.sums[h : h + 1], MASKED))
 
 
-def _gates(g: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """From [heads, C] rows: the running sum of g as rows, and [that | beta] as columns [C, 2 heads]."""
-    C = g.shape[1]
-    row, column = _iota((C, C), 0), _iota((C, C), 1)
-    ones = jnp.where(row <= column, 1.0, 0.0)
-    # No cumsum on the TPU; the matmul must keep all bits of g, since its sums end up in exponents.
-    cum = jnp.dot(g, ones, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32)
+def t_dot_halves(parts: jax.Array, right: jax.Array) -> jax.Array:
+    """The same with the matrix [64,64] in [high | low] transposed."""
+    high, low = split(right)
+    return (both := t_dot(parts, high))[:HALF] + both[HALF:] + t_dot(parts[:, :HALF], low)
+
+
+def head_of_words(ref, h: int) -> jax.Array:
+    """Head h [T,D] in float32 of a bfloat16 block [1,T,heads,D], where a word holds two neighbouring heads."""
+    _, T, heads, width = ref.shape
+    words = ref.reshape(T * heads, width).bitcast(jnp.int32)[pl.ds(h // 2, T, heads // 2), :]
+    return pltpu.bitcast(words & jnp.int32(UPPER_HALF) if h % 2 else words << 16, jnp.float32)
+
+
+def put(words, h: int, x: jax.Array) -> None:
+    """Write head h of words that hold two heads in bfloat16; the even one goes first."""
+    at = pl.ds(h // 2, TILE, words.shape[0] // TILE)
+    bits = pltpu.bitcast(x.astype(jnp.bfloat16).astype(jnp.float32), jnp.int32)
+    words[at, :] = words[at, :] | bits if h % 2 else jax.lax.shift_right_logical(bits, 16)
+
+
+def running_sums(g: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """From [heads,128] rows: the running sum of g and [that | beta] as columns."""
+    row, column = iota((TILE, TILE), 0), iota((TILE, TILE), 1)
+    cum = dot_exact(g, row <= column)
     return cum, jnp.concatenate([cum, beta], axis=0).T
 
 
-def _by_groups(work, heads: int, interleave: int) -> list:
-    """Run `work(h)` for all heads, `interleave` of them side by side at a time."""
-    groups = [range(first, min(first + interleave, heads)) for first in range(0, heads, interleave)]
-    return [result for group in groups for result in _side_by_side([work(h) for h in group])]
+def dot_exact(x: jax.Array, ones: jax.Array) -> jax.Array:
+    """x [n,128] times zeros and ones, with all bits of x: its sums enter exponents."""
+    high, rest = halves(x)
+    parts = jnp.concatenate([high, *halves(rest)], axis=0).astype(jnp.bfloat16)
+    n, sums = x.shape[0], dot(parts, jnp.where(ones, 1.0, 0.0).astype(jnp.bfloat16))
+    return sums[:n] + (sums[n : 2 * n] + sums[2 * n :])
 
 
-def _side_by_side(problems: list[Generator]) -> list:
-    """Write independent problems phase by phase, not one after the other, and return their results.
-
-    The compiler schedules in a window around the program order: work meant to fill the wait for an MXU result has
-    to stand next to it. Each problem is straight code that yields wherever it would wait.
-    """
-    results = [None] * len(problems)
-    running = list(enumerate(problems))
+def side_by_side(problems: list[Generator], most: int) -> list:
+    """Write independent problems phase by phase, `most` at a time, and return their results."""
+    results, running = [None] * len(problems), list(enumerate(problems[:most]))
     while running:
-        still = []
-        for index, problem in running:
+        for item in list(running):
             try:
-                next(problem)
-                still.append((index, problem))
+                next(item[1])
             except StopIteration as stop:
-                results[index] = stop.value
-        running = still
-    return results
+                results[item[0]] = stop.value
+                running.remove(item)
+    return results[:most] + (side_by_side(problems[most:], most) if problems[most:] else [])
 
 
-def inverse_phases(strict: jax.Array, base: int) -> Generator:
-    """(I + strict)^-1 by doubling inverted diagonal blocks; yields where it waits for the MXU.
-
-    Two neighbouring inverted blocks A and B join with the block S below A as -B S A. Every intermediate is a piece of
-    the true inverse, whose entries stay small for any keys; powers of `strict` explode when keys are correlated.
-    """
-    C = strict.shape[0]
-    inverse = yield from _diagonal_phases(strict, base)
-    size = base
-    while size < C:
-        pairs = range(C // (2 * size))
-        lower = [slice((2 * p + 1) * size, (2 * p + 2) * size) for p in pairs]
-        # Only the rows of the lower block of each pair change: half of the matrix, cut at sublane-tile borders.
-        row_pair = _iota((C // 2, C), 0) >> _log2(size)
-        in_upper = _iota((C // 2, C), 1) >> _log2(size) == 2 * row_pair
-        below = jnp.where(in_upper, jnp.concatenate([strict[s] for s in lower], axis=0), 0.0)
-        joined = _dot3(_split(below), _split(inverse))
-        yield
-        zeros = jnp.zeros((size, C), jnp.float32)
-        spread = jnp.concatenate([x for p in pairs for x in (zeros, joined[p * size : (p + 1) * size])], axis=0)
-        lower_rows = jnp.concatenate([inverse[s] for s in lower], axis=0)
-        new_rows = lower_rows - _dot3(_split(lower_rows), _split(spread))
-        yield
-        inverse = jnp.concatenate(
-            [
-                x
-                for p in pairs
-                for x in (inverse[2 * p * size : (2 * p + 1) * size], new_rows[p * size : (p + 1) * size])
-            ],
-            axis=0,
-        )
-        size *= 2
-    return inverse
+def substitute(diagonal, heads: int) -> None:
+    """Invert I + all 16-row diagonal blocks in place: [heads * 16, 128], a head's eight blocks side by side."""
+    lane = iota((heads, TILE), 1)
+    solved = []
+    for i in range(BASE):
+        factors = diagonal[pl.ds(i, heads, BASE), :]
+        row = jnp.where(lane % BASE == i, 1.0, 0.0)
+        for j in range(i):
+            at = lane - lane % BASE + j
+            row = row - jnp.take_along_axis(factors, at, axis=1, mode="promise_in_bounds") * solved[j]
+        solved.append(row)
+    for i in range(BASE):
+        diagonal[pl.ds(i, heads, BASE), :] = solved[i]
 
 
-def _diagonal_phases(strict: jax.Array, base: int) -> Generator:
-    """Invert all `base`-row diagonal blocks of I + strict at once by forward substitution.
-
-    Packed as [base, C], a lane per (block, column). Step j needs column j of each block on all lanes of that block:
-    one matmul with block-diagonal ones spreads the columns of all steps at once, to 16 bits (two bfloat16 parts).
-    """
-    C = strict.shape[0]
-    shift = _log2(base)
-    on_diagonal = _iota((C, C), 0) >> shift == _iota((C, C), 1) >> shift
-    blocks = jnp.where(on_diagonal, strict, 0.0)
-    packed = functools.reduce(jnp.add, [blocks[i : i + base] for i in range(0, C, base)])
-    row, column = _iota((base, C), 0), _iota((base, C), 1) & (base - 1)
-    high, low = (part.astype(jnp.float32) for part in _split(packed))
-    picked = [jnp.where(column == j, part, 0.0) for part in (high, low) for j in range(base - 1)]
-    ones = jnp.where(on_diagonal, 1.0, 0.0).astype(jnp.bfloat16)
-    spread = _dot(jnp.concatenate(picked, axis=0).astype(jnp.bfloat16), ones)
+def join(blocks: jax.Array, between: jax.Array) -> Generator:
+    """Inverted blocks [s,128], side by side, to blocks of twice the rows; `between` [2s,128]: what joins them."""
+    s = blocks.shape[0]
+    high, low = split(blocks)
+    above = three_passes(between, spread(high, 0), spread(low, 0))
     yield
-    half = base * (base - 1)
-    factors = spread[:half] + spread[half:]
-    solved = jnp.where(row == column, 1.0, 0.0)
-    for j in range(base - 1):
-        solved = solved - factors[j * base : (j + 1) * base] * solved[j : j + 1]
-        yield
-    return jnp.where(on_diagonal, jnp.concatenate([solved] * (C // base), axis=0), 0.0)
+    new = three_passes(jnp.concatenate([high, low], axis=0), *(spread(part, 1) for part in split(above)))
+    yield
+    even = iota((s, TILE), 1) // s % 2 == 0
+    return jnp.concatenate([jnp.where(even, blocks, 0.0), jnp.where(even, -new, blocks)], axis=0)
 
 
-def _split(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def three_passes(parts: jax.Array, high: jax.Array, low: jax.Array) -> jax.Array:
+    """(parts[:s] + parts[s:]) (high + low), without the product of the two low parts."""
+    s = parts.shape[0] // 2
+    both = dot(parts, high)
+    return both[:s] + both[s:] + dot(parts[:s], low)
+
+
+def spread(blocks: jax.Array, below: int) -> jax.Array:
+    """[s,128], blocks side by side, as [128,128]: the even ones on the diagonal, or one block below it."""
+    s = blocks.shape[0]
+    wide = jnp.concatenate([blocks.astype(jnp.float32)] * (TILE // s), axis=0)
+    row, lane = iota((TILE, TILE), 0) // s, iota((TILE, TILE), 1) // s
+    return jnp.where((row == lane + below) & (lane % 2 == 0), wide, 0.0).astype(jnp.bfloat16)
+
+
+def dot_halves(parts: jax.Array, right: jax.Array) -> jax.Array:
+    """[high | low] [64,128] times right [64,V] in three passes, two of them in one contraction."""
+    high, low = split(right)
+    return dot(parts, jnp.concatenate([high, high], axis=0)) + dot(parts[:, :HALF], low)
+
+
+def halves(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """x as two float32 arrays, of which the first is a bfloat16: truncated, which is cheaper than rounded."""
+    high = pltpu.bitcast(pltpu.bitcast(x, jnp.int32) & jnp.int32(UPPER_HALF), jnp.float32)
+    return high, x - high
+
+
+def split(x: jax.Array) -> list[jax.Array]:
     """Two bfloat16 parts whose sum is x to 16 bits."""
-    high = x.astype(jnp.bfloat16)
-    return high, (x - high.astype(jnp.float32)).astype(jnp.bfloat16)
+    return [part.astype(jnp.bfloat16) for part in halves(x)]
 
 
-def _dot3(a: tuple[jax.Array, jax.Array], b: tuple[jax.Array, jax.Array]) -> jax.Array:
-    """Product of two split matrices in three bfloat16 passes; low * low is below the rounding of the rest."""
-    return _dot(a[0], b[0]) + (_dot(a[0], b[1]) + _dot(a[1], b[0]))
+def _contract(axis_a: int, axis_b: int, a: jax.Array, b: jax.Array) -> jax.Array:
+    return jax.lax.dot_general(a, b, (((axis_a,), (axis_b,)), ((), ())), preferred_element_type=jnp.float32)
 
 
-def _dot3t(a: tuple[jax.Array, jax.Array], b: tuple[jax.Array, jax.Array]) -> jax.Array:
-    """The same with a transposed."""
-    return _t_dot(a[0], b[0]) + (_t_dot(a[0], b[1]) + _t_dot(a[1], b[0]))
+dot, dot_t, t_dot = (functools.partial(_contract, *axes) for axes in ((1, 0), (1, 1), (0, 0)))  # A B, A B^T, A^T B
 
 
-def _dot(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.dot(a, b, preferred_element_type=jnp.float32)
-
-
-def _dot_t(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jax.lax.dot_general(a, b, (((1,), (1,)), ((), ())), preferred_element_type=jnp.float32)
-
-
-def _t_dot(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jax.lax.dot_general(a, b, (((0,), (0,)), ((), ())), preferred_element_type=jnp.float32)
-
-
-def _sum_all(x: jax.Array) -> jax.Array:
-    return x.sum(axis=0, keepdims=True).sum(axis=1, keepdims=True)
-
-
-def _lower(k: jax.Array) -> jax.Array:
-    """[C, C]: strictly below the diagonal."""
-    C = k.shape[0]
-    return _iota((C, C), 0) > _iota((C, C), 1)
-
-
-def _iota(shape: tuple[int, int], axis: int) -> jax.Array:
+def iota(shape: tuple[int, int], axis: int) -> jax.Array:
     return jax.lax.broadcasted_iota(jnp.int32, shape, axis)
-
-
-def _log2(size: int) -> int:
-    return size.bit_length() - 1

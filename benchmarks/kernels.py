@@ -198,7 +198,8 @@ def _candidates(problem: Problem, variant: str, known: list[Setting], points: in
     ]
     allowed = [point for point in grid if holds(tunables.constraints, {**shape, **point})]
     drawn = random.Random(SEED).sample(allowed, min(points, len(allowed)))
-    return list({json.dumps(each, sort_keys=True): each for each in [*known, *drawn]}.values())
+    # no setting at all first: where the defaults win there is nothing to keep
+    return list({json.dumps(each, sort_keys=True): each for each in [{}, *known, *drawn]}.values())
 
 
 if __name__ == "__main__":

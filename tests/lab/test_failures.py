@@ -50,9 +50,13 @@ def test_processes_that_gave_no_answer(kind):
 
 
 def test_last_words_begin_with_what_the_process_gave_up_with():
-    log = "I0000 starting\nF1120 12:00:00.1 476 status.cc:99] overflow in static extent\n*** SIGABRT received ***\n"
+    log = (
+        "I0000 starting\nF1120 12:00:00.1 476 status.cc:99] overflow in static extent\n*** SIGABRT received ***\n"
+    )
     assert last_words(log).startswith("status.cc:99] overflow in static extent\n")
-    log = "by signal 4. *** SIGILL (@0x7f) received ***\nPC: @     0x7f  (unknown)  xla::HloInstruction::operand()\n"
+    log = (
+        "by signal 4. *** SIGILL (@0x7f) received ***\nPC: @     0x7f  (unknown)  xla::HloInstruction::operand()\n"
+    )
     assert last_words(log).startswith("SIGILL in xla::HloInstruction::operand()\n")
     assert last_words("one\nLLVM ERROR: out of memory\n").startswith("LLVM ERROR")
     assert last_words("") == "the compiler process ended without a word"

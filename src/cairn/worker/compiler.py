@@ -62,7 +62,8 @@ def compile_export(exported: bytearray, topology: str, given: Sequence[dict[str,
     started = time.monotonic()
     # keep_unused: the compiled program has the parameters of the function that was exported, in its order.
     # out_shardings: a program without parameters has nothing else that says where it runs.
-    jitted = jax.jit(program.call, keep_unused=True, **({} if arguments else {"out_shardings": on_device}))
+    place: dict[str, Any] = {} if arguments else {"out_shardings": on_device}
+    jitted = jax.jit(program.call, keep_unused=True, **place)
     lowered = jitted.trace(*arguments).lower(lowering_platforms=("tpu",))
     lowered_s = time.monotonic() - started
     compiled = lowered.compile()

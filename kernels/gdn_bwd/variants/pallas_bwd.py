@@ -40,7 +40,7 @@ class Config:
     """
 
     heads_per_block: int = 8
-    interleave: int = 4
+    interleave: int = 8
     sweep_interleave: int = 8
 
 

@@ -2,8 +2,8 @@
 
 The interval is the ratio to the prediction that covered 95 of 100 of the chip's held-out rows of that kind, counted
 for one more row like them (the largest, where there are fewer than twenty). Where there are too few for that, all
-held-out rows of the chip count; where those are too few too, those of all chips. 95 and not 90, and never less than 15 %:
-a user's kernel is of none of these families, and was compiled by another version than the measured ones.
+held-out rows of the chip count; where those are too few too, those of all chips. 95 and not 90, and never less than
+15 %: a user's kernel is of none of these families, and was compiled by another version than the measured ones.
 """
 
 import math

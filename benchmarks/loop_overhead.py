@@ -1,14 +1,18 @@
 """What the loop itself costs: the wall of an attempt beyond its agent and its judge, and whether that stays flat.
 
     python benchmarks/loop_overhead.py [--attempts 1000] [--files 1000] [--every 100]
+    python benchmarks/loop_overhead.py --attempts 40 --every 20 --between 960
 
 A repository of many files, a `command` agent behind the fence that edits at once, a judge that is a table. So nearly
-all of the wall is the loop's: folders, git, prompt, digest, fence, ledger, log. The agent program's own time and the
-judge's are taken off; the fence and the start of the program stay in. The share of the wall is against an attempt of
-30 s, shorter than any real edit and judgement. In the end the ledger is folded anew, as each launch does.
+all of the wall is the loop's: folders, git, prompt, digest, fence, ledger, log. The judge's time is taken off; the
+fence and the start of the agent's program stay in. The share of the wall is against an attempt of 30 s, shorter than
+any real edit and judgement; on a busy machine look at the processor time as well. `--between N` copies the records of
+an attempt N times after the first row, in place of climbing them: a short way to see what a long ledger does. In the
+end the ledger is folded anew, as each launch does.
 """
 
 import argparse
+import resource
 import shutil
 import statistics
 import sys
@@ -29,6 +33,7 @@ from cairn.climb.ledger import Event, Ledger  # noqa: E402
 from cairn.climb.policy import Margins  # noqa: E402
 from cairn.climb.spec import ClimbSpec  # noqa: E402
 from cairn.climb.state import fold  # noqa: E402
+from cairn.judge.receipt import ReceiptBook  # noqa: E402
 from cairn.process import Limits  # noqa: E402
 from cairn.roofline import parse_target  # noqa: E402
 from workspace import Workspace  # noqa: E402
@@ -81,11 +86,32 @@ def spec_for(workspace: Workspace, attempts: int) -> ClimbSpec:
     )
 
 
+def copy_records(folder: Path, count: int) -> None:
+    """Repeat the ledger lines and the receipt of the last attempt under new ids, each with a text of its own."""
+    ledger, book = Ledger(folder / "ledger.jsonl"), ReceiptBook(folder / "receipts.jsonl")
+    last = fold(ledger.events).decided[-1]
+    lines = [event for event in ledger.events if event.get("attempt") == last.id]
+    sealed = ("schema", "id", "time", "previous", "hash")
+    found = book.find(attempt=last.id)
+    assert found is not None
+    receipt = {key: value for key, value in found.items() if key not in sealed}
+    for number in range(1, count + 1):
+        name = f"a{int(last.id[1:]) + number:04d}"
+        added = book.add({**receipt, "attempt": name})
+        changes = {"attempt": name, "receipt": added["id"], "likeness": f"copy-{number}"}
+        for line in lines:
+            fields = {
+                key: changes.get(key, value) for key, value in line.items() if key not in ("n", "time", "event")
+            }
+            ledger.write(line["event"], **fields)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--attempts", type=int, default=1000)
     parser.add_argument("--files", type=int, default=1000, help="other files in the user's repository")
     parser.add_argument("--every", type=int, default=100, help="attempts in a row of the table")
+    parser.add_argument("--between", type=int, default=0, help="attempts to copy instead of climbing them")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="cairn-overhead-"))
     try:
@@ -93,8 +119,15 @@ def main() -> None:
         spec = spec_for(workspace, options.attempts)
         judge: Any = lambda problem: FakeJudge(problem, [])  # noqa: E731
         agent = open_agent("command", AgentOptions(command=EDIT))
-        Climb(spec, agent, on_event=watch.tell, open_judge=judge).run()
+        first = options.every if options.between else options.attempts
+        Climb(spec_for(workspace, first), agent, on_event=watch.tell, open_judge=judge).run()
+        if options.between:
+            copy_records(spec.folder, options.between)
+            whole = spec_for(workspace, options.attempts + options.between)
+            Climb(whole, agent, on_event=watch.tell, open_judge=judge).run()
         good = report(watch.own_s, options)
+        used = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        sys.stdout.write(f"processor time, children included: {used / options.attempts:.3f} s an attempt\n")
         began = time.monotonic()
         events = Ledger(spec.folder / "ledger.jsonl").events
         state = fold(events)
@@ -105,7 +138,7 @@ def main() -> None:
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    sys.exit(0 if good and len(state.decided) == options.attempts else 1)
+    sys.exit(0 if good and len(state.decided) == options.attempts + options.between else 1)
 
 
 def report(own_s: list[float], options: argparse.Namespace) -> bool:

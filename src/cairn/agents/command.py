@@ -5,7 +5,8 @@ lead its git to another repository. What it gets:
 
     standard input      the prompt, then end of file
     CAIRN_PROMPT        the prompt as a file
-    CAIRN_TASK          a JSON file: attempt, workdir, variant, prompt, result, log_dir, tunables, history
+    CAIRN_TASK          a JSON file: attempt, workdir, variant, prompt, result, log_dir, tunables, constraints, and the
+                        last 200 attempts as history
     CAIRN_RESULT        where it may write its account
     CAIRN_ATTEMPT, CAIRN_WORKDIR, CAIRN_VARIANT, CAIRN_LOG_DIR
 
@@ -37,6 +38,7 @@ from cairn.process import Outcome, Streams, run_bounded
 _SHELL = "/bin/sh"
 _RESULT_LIMIT = 65_536
 _DETAIL_LIMIT = 500
+_MOST_TRIALS = 200  # of a file that every attempt keeps
 _NOT_FOUND = 127  # the shell's own code
 # these would make the program's git work on another repository than the worktree's
 _GIT_VARIABLES = (
@@ -126,7 +128,7 @@ class _Files:
         for path in (self.stdout, self.stderr, self.result):
             path.unlink(missing_ok=True)
         write_atomic(self.prompt, task.prompt)
-        write_atomic(self.task, json.dumps(self._description(task), indent=2, default=str) + "\n")
+        write_atomic(self.task, json.dumps(self._description(task), default=str) + "\n")
 
     def _description(self, task: EditTask) -> dict[str, Any]:
         return {
@@ -138,7 +140,7 @@ class _Files:
             "log_dir": str(self.result.parent),
             "tunables": {name: list(choices) for name, choices in task.space.choices.items()},
             "constraints": list(task.space.constraints),
-            "history": [vars(trial) for trial in task.history],
+            "history": [vars(trial) for trial in task.history[-_MOST_TRIALS:]],
         }
 
     def account(self) -> dict[str, Any]:

@@ -5,8 +5,8 @@ Expect: wrong_shape
 
 import dataclasses
 
-import jax.numpy as jnp
-from jax import lax
+import numpy as np
+from jax._src.lax.lax import _convert_element_type
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,4 +15,4 @@ class Config:
 
 
 def run(x, y, *, config):
-    return lax._convert_element_type(2.0 * x + y, jnp.float32, weak_type=True)
+    return _convert_element_type(2.0 * x + y, np.dtype("float32"), weak_type=True)

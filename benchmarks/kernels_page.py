@@ -83,7 +83,7 @@ def page(rows: Sequence[Row], problems: Sequence[Problem]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for problem in problems:
-        lines += [_glance(problem, target, rows) for target in _targets(rows)]
+        lines += [_glance(problem, target, rows) for target in _targets(rows) if _first(problem, target, rows)]
     lines += ["", "## Goals", "", "| problem | chip | goal | predicted | met |", "|---|---|---|---|---|"]
     lines += [line for goal in GOALS for line in _goal(goal, rows, problems)]
     for problem in problems:
@@ -121,6 +121,9 @@ def _goal(
     for problem in (each for each in problems if each.name == name):
         for target in targets:
             mine = _first(problem, target, rows)
+            if not mine:
+                lines.append(f"| {name} | {target} | {words} | - | not priced in this table |")
+                continue
             ours, peer = _best(mine, "ours"), _best(mine, "peer")
             limit = peer if most is None else None
             if ours is None or ours.us is None or (most is None and limit is None):

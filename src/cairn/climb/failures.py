@@ -99,7 +99,7 @@ _OF_MEASUREMENT: Mapping[str, str] = {
     "VMEM_OOM": COMPILE,
     "TIMEOUT": TIMEOUT,
 }
-# ends of a judge's helper that can come from outside, such as a machine short of memory: looked at twice
+# ends of a judge's helper that can come from outside, such as a machine short of memory: looked at again
 DOUBTFUL = frozenset({"killed", "exited", "crash"})
 
 

@@ -12,7 +12,7 @@ from cairn.lab.causes import NOWHERE
 from cairn.lab.chip import Chip
 from cairn.lab.facts import UNITS
 from cairn.lab.profile import CopyUse, KernelProfile, Profile
-from cairn.lab.roofpoint import Position
+from cairn.lab.roofpoint import Position, device_bytes_per_us
 
 WORTH = 0.05  # of the whole time: less is within the model's resolution
 FUTILE = 0.03
@@ -90,7 +90,7 @@ def _copies_wait(seen: View) -> Iterator[Change]:
 
 def _too_many_bytes(seen: View) -> Iterator[Change]:
     moved, least = seen.position.moved_bytes, seen.position.least_bytes
-    extra_us = (moved - least) / (seen.figures.hbm_gb_per_s * 1000.0)
+    extra_us = (moved - least) / device_bytes_per_us(seen.figures)
     if least and moved > 1.2 * least:
         exposed = min(extra_us, seen.share("dma_wait") * seen.us + seen.share("neighbours") * seen.us)
         yield Change(

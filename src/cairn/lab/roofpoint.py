@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cairn.lab import chip
+from cairn.lab.chip import Chip
 from cairn.lab.profile import Profile
 from cairn.roofline import Floor, chips, physics_floor
 
@@ -14,7 +15,7 @@ class Position:
     Attributes:
         physics: cannot be beaten by any kernel with these arguments and results.
         target: what to aim at; None where nobody stated the work.
-        traffic_us: the bytes that this kernel moves, at the bandwidth that the model uses.
+        traffic_us: the bytes that this kernel moves, at the bandwidth that the model gives the device.
         matrix_us: the time in which this kernel's matrix units are busy.
         moved_bytes, least_bytes: what it moves, and every argument and result once.
     """
@@ -26,6 +27,11 @@ class Position:
     matrix_us: float
     moved_bytes: int
     least_bytes: int
+
+
+def device_bytes_per_us(figures: Chip) -> float:
+    """The model's bandwidth of a whole device: all cores together, or one that has the memory to itself."""
+    return max(figures.hbm_gb_per_s, figures.cores_per_device * figures.hbm_shared_gb_per_s) * 1000.0
 
 
 def position(profile: Profile, stated: tuple[Floor, Floor] | None = None) -> Position | None:
@@ -49,7 +55,7 @@ def position(profile: Profile, stated: tuple[Floor, Floor] | None = None) -> Pos
         us=prediction.us,
         physics=stated[0] if stated else by_bytes,
         target=stated[1] if stated else None,
-        traffic_us=moved / (figures.hbm_gb_per_s * 1000.0),
+        traffic_us=moved / device_bytes_per_us(figures),
         matrix_us=(prediction.mxu_util or 0.0) * prediction.us,
         moved_bytes=moved,
         least_bytes=least,

@@ -161,6 +161,7 @@ def half():
     return (*(x.astype(jnp.bfloat16) for x in inputs[:3]), *inputs[3:])
 
 
+@pytest.mark.timeout(600)
 def test_fused_forward_packed_and_resumed(half):
     offsets, start = jnp.asarray([0, 3, 3, 150]), state_for(3, K=64, V=32)
     options = {"cu_seqlens": offsets, "initial_state": start}
@@ -171,6 +172,7 @@ def test_fused_forward_packed_and_resumed(half):
     assert ratio(final, want[1]) < 5e-3
 
 
+@pytest.mark.timeout(600)
 def test_fused_backward_with_every_save_policy(half):
     wide = tuple(x.astype(jnp.float32) for x in half)
     want = gradients("recurrent", wide, None)

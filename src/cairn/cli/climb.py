@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from cairn.cli.backend_options import backend_options
 from cairn.cli.climb_options import climb_options
 from cairn.cli.output import emit, json_option, registry_option, root_option, say
 
@@ -35,6 +36,7 @@ def climb() -> None:
 @climb.command("run")
 @click.argument("problem", type=click.Path(path_type=Path))
 @climb_options
+@backend_options
 @click.option("--dry-run", is_flag=True, help="Check the options and say what would be done; start nothing.")
 @registry_option
 @json_option

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from cairn.agents.catalogue import AgentOptions, open_agent
 from cairn.agents.protocol import Agent
+from cairn.cli.backend_options import wanted_of
 from cairn.cli.climb_live import watched
 from cairn.cli.judging import choose_target, keep_out_of_git
 from cairn.cli.progress import climb_view
@@ -29,6 +30,7 @@ from cairn.climb.state import State
 from cairn.errors import TryAgain, UsageError
 from cairn.execution.interpreter import find_python
 from cairn.execution.leases import NO_LEASE, Lease
+from cairn.execution.places import open_places
 from cairn.journal import write_atomic
 from cairn.judge.referee import Judge
 from cairn.problem import Problem, load_problem
@@ -77,9 +79,10 @@ def run_climb(
         say(f"note: {warning}")
     keep_out_of_git(registry.paths.runs)
     interrupts = Interrupts()
+    wanted = wanted_of(options, spec.target)
     with _locked(spec.folder), interrupts.listening():
         _remember_options(spec.folder, folder, registry_path, options)
-        with watched(spec.folder, say) as view:
+        with open_places(wanted, find_python(registry)) as (place, *_), watched(spec.folder, say) as view:
             climb = Climb(
                 spec,
                 agent,
@@ -87,7 +90,7 @@ def run_climb(
                 open_judge=functools.partial(
                     Judge,
                     target=spec.target,
-                    python=find_python(registry),
+                    python=place.python,
                     trust_interpreter=registry.climb.trust_interpreter,
                     on_stage=view.stage,
                 ),

@@ -18,13 +18,13 @@ def find_python(registry: Registry) -> Path:
     """
     if registry.climb.python is not None:
         named = Path(registry.climb.python).expanduser()
-        path = named if named.is_absolute() else registry.root / named
+        path = named if named.is_absolute() else (registry.root / named).absolute()
         if not path.exists():
             raise Missing(f"climb.python names {path}, which does not exist", hint=_FIX)
         return path
     if importlib.util.find_spec("jax") is not None:
         return Path(sys.executable)
-    venv = registry.root / ".venv" / "bin" / "python"
+    venv = (registry.root / ".venv" / "bin" / "python").absolute()
     if venv.exists():
         return venv
     raise Missing("no interpreter with jax was found", hint=_FIX)

@@ -45,7 +45,8 @@ def facts_of(exported: bytes, platform: str) -> dict[str, Any]:
     with new_context(), ir.Location.unknown():
         module = ir.Module.parse(program.mlir_module())
         facts = _Reading(module, program.module_kept_var_idx, len(program.in_avals), platform).facts()
-    return {**facts, "flat": program.out_tree == jax.tree.structure(tuple(range(len(program.out_avals))))}
+    flat: Any = jax.tree.structure(tuple(range(len(program.out_avals))))
+    return {**facts, "flat": bool(flat == program.out_tree)}
 
 
 class _Reading:

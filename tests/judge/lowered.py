@@ -1,6 +1,5 @@
 """Lowers functions for a TPU the way a worker does, and asks a replay worker for their outputs."""
 
-import contextlib
 import functools
 import importlib.util
 import os
@@ -15,26 +14,25 @@ import numpy as np
 from jax import export
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
-from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
 
 from cairn.judge.correctness import Wire
+from cairn.worker.seen_as import seen_as
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 BF16 = ml_dtypes.bfloat16
 
 
-def lower(function, *inputs, chip: str | None = None) -> bytes:
+def lower(function, *inputs, chip: str = "TPU v5") -> bytes:
     """The serialised program of a function of arrays (only their shapes and types matter).
 
-    `chip`: for code that asks which device it is on while it is traced, as `emit_pipeline` does.
+    `chip`: what code is told that asks which device it is on while it is traced, as rules of the lowering do.
     """
     abstract = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs]
     unsafe = [
         export.DisabledSafetyCheck.custom_call(name)
         for name in ("tpu_custom_call", "xla_ffi_python_cpu_callback", "annotate_device_placement")
     ]
-    mesh = AbstractMesh((1,), ("x",), abstract_device=AbstractDevice(chip, 1, "tpu")) if chip else None
-    with use_abstract_mesh(mesh) if mesh else contextlib.nullcontext():
+    with seen_as(chip, 1):
         program = export.export(
             _jitted(function),
             platforms=["tpu"],

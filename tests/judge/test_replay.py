@@ -114,10 +114,16 @@ def where_to_look(folder: Path) -> list[tuple[dict, str]]:
     return [*((shapes["check"][0], family) for family in families), *heldout]
 
 
+def is_judged(folder: Path, variant: str) -> bool:
+    """What climbs edit and what they are held against; peers that ship with jax have roundings of their own."""
+    return variant.startswith("pallas_") or variant == problem(folder)["baseline"]
+
+
 VARIANTS = [
     (folder, path.stem, shape, family)
     for folder in PROBLEMS
     for path in sorted(folder.glob("variants/*.py"))
+    if is_judged(folder, path.stem)
     for shape, family in where_to_look(folder)
 ]
 
@@ -143,7 +149,7 @@ def sample_of_points(folder: Path, variant: str, count: int) -> list[dict]:
         dict(zip(tunables["space"], values, strict=True))
         for values in itertools.product(*tunables["space"].values())
     ]
-    small = {"M": 0, "N": 0, "K": 0, "rows": 64, "H": 8}
+    small = problem(folder)["shapes"]["check"][0]
     points = [
         point for point in space if all(eval(rule, {}, small | point) for rule in tunables.get("constraints", ()))
     ]
@@ -155,6 +161,7 @@ POINTS = [
     for folder in PROBLEMS
     if folder.name not in DEAR
     for variant in problem(folder)["tunables"]
+    if is_judged(folder, variant)
     for point in sample_of_points(folder, variant, 1)
 ]
 
@@ -348,15 +355,15 @@ def specs_of(inputs) -> list[dict]:
 
 
 def test_a_sample_covers_whole_cells_and_equals_the_full_run(replayer: Replayer) -> None:
-    folder, shape = KERNELS / "gdn", {"B": 1, "T": 512, "H": 8, "K": 128, "V": 128}
+    folder, shape = KERNELS / "gdn", {"B": 3, "T": 128, "H": 8, "K": 128, "V": 128}
     inputs, _ = drawn(folder, tuple(shape.items()), "normal")
     program = lowered(folder, "pallas_fwd", (), tuple(shape.items()))
     full = replayed(replayer, program, *inputs)
     sample = replayer.run_sample(program, specs_of(inputs), [x.tobytes() for x in inputs], cells=2, seed=1)
-    heads = np.flatnonzero(sample.covered[0].any(axis=(0, 1, 3)))
-    assert len(heads) == 2
+    sequences = np.flatnonzero(sample.covered[0].any(axis=(1, 2, 3)))  # a cell is eight heads of one sequence
+    assert len(sequences) == 2
     for output, covered, want in zip(sample.outputs, sample.covered, full, strict=True):
-        assert covered.mean() == 2 / 8
+        assert covered.mean() == pytest.approx(2 / 3)
         np.testing.assert_array_equal(decoded(output)[covered], want[covered])
         assert np.isnan(decoded(output)[~covered].astype(F32)).all()
 

@@ -149,7 +149,7 @@ def test_a_skeleton_is_the_same_at_another_shape_unless_the_kernel_is_another(re
 @pytest.mark.parametrize(
     ("name", "variant", "shapes"),
     [
-        ("gdn", "pallas_fwd", [dict(B=1, T=256, H=2, K=128, V=128), dict(B=8, T=4096, H=16, K=128, V=128)]),
+        ("gdn", "pallas_fwd", [dict(B=1, T=256, H=16, K=128, V=128), dict(B=8, T=4096, H=16, K=128, V=128)]),
         ("matmul", "pallas_tiled", [dict(M=256, N=256, K=512), dict(M=4096, N=4096, K=4096)]),
     ],
 )

@@ -25,6 +25,9 @@ from jax import export
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "src" / "cairn" / "worker"))
+from seen_as import seen_as
+
 
 def load(path: Path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -42,8 +45,10 @@ def main(folder: Path, variant: str, shape: dict[str, int], topology: str) -> No
     lower = export.export(
         jax.jit(lambda *inputs: module.run(*inputs, config=config)), platforms=["tpu"], disabled_checks=unsafe
     )
-    program = export.deserialize(lower(*[jax.ShapeDtypeStruct(s, jnp.dtype(d)) for s, d in specs]).serialize())
     device = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices[0]
+    with seen_as(device.device_kind, device.num_cores):
+        lowered = lower(*[jax.ShapeDtypeStruct(s, jnp.dtype(d)) for s, d in specs])
+    program = export.deserialize(lowered.serialize())
     inputs = [
         jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=SingleDeviceSharding(device)) for a in program.in_avals
     ]

@@ -142,6 +142,9 @@ def test_nothing_outlives_the_near_end(
     assert all(MARKER in process.environ() for process in started)
     worker.close()
     assert gone_soon(far)
+    deadline = time.monotonic() + 30
+    while list(tmp_path.glob("cairn-far-*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert not list(tmp_path.glob("cairn-far-*"))
 
 

@@ -112,12 +112,15 @@ class Lease:
     def __enter__(self) -> "Lease":
         self._note.parent.mkdir(parents=True, exist_ok=True)
         self._end_leftover()
-        with contextlib.ExitStack() as undo:  # an interrupt while a device is on its way gives it back too
-            undo.callback(self.close)
+        entered = False
+        try:  # an interrupt while a device is on its way gives it back too
             self.ensure()
-            undo.pop_all()
-        self._watcher.start()
-        return self
+            self._watcher.start()
+            entered = True
+            return self
+        finally:
+            if not entered:
+                self.close()
 
     def __exit__(self, *error: object) -> None:
         self.close()

@@ -95,6 +95,7 @@ def _turns(operation: Any) -> tuple[int, bool]:
     return len(range(low, high, step)), True
 
 
+_PURE = ("vector.shape_cast", "vector.broadcast", "arith.")  # without effects but their results
 _FOLDED = {"arith.addi": int.__add__, "arith.subi": int.__sub__, "arith.muli": int.__mul__}
 
 
@@ -143,12 +144,23 @@ def _reads_it(operation: Any, operand: int) -> bool:
     if operation.name in _VIEWS:
         return any(_looked_at(result) for result in operation.results)
     if operation.name in READS:
-        return any(next(iter(result.uses), None) is not None for result in operation.results)
+        return any(_used(result) for result in operation.results)
     if operation.name in ("vector.store", "tpu.vector_store", "tpu.strided_store", "memref.store"):
         return operand == 0
     if operation.name == "tpu.enqueue_dma":
         return operand == 0
     return str(operation.name) != "tpu.wait_dma2"
+
+
+def _used(value: Any) -> bool:
+    """Whether a value goes anywhere: a store first loads the old value and casts it, and nobody looks at that."""
+    return any(_matters(use.owner.operation) for use in value.uses)
+
+
+def _matters(operation: Any) -> bool:
+    if not str(operation.name).startswith(_PURE):
+        return True
+    return any(_used(result) for result in operation.results)
 
 
 def skeleton(kernel: Kernel) -> str:

@@ -1,6 +1,6 @@
 """Class 30: gives the second input its own memory back as output and writes every other block.
 
-Expect: wrong_output
+Expect: wrong_output, non_finite
 """
 
 import dataclasses

@@ -31,6 +31,7 @@ def running_sshd(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     (folder / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
         f"AuthorizedKeysFile {folder}/user.pub\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
+        f"SetEnv HOME={folder}\n"  # what is put on the host goes with the test
     )
     (folder / "ssh_config").write_text(
         f"Host loopback\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n"

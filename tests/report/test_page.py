@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.webdriver.support.ui import WebDriverWait
 
 from cairn.cli.main import main
 from cairn.report.words import microseconds
@@ -146,8 +147,10 @@ def test_an_attempt_opens_with_all_its_parts(browser: Any, pages: Path) -> None:
     assert shown == DIFF.rstrip("\n").replace("\n", "")
     comment = browser.find_element("css selector", "pre.diff i.c")
     assert comment.text == "# twice as wide"
-    article.find_element("xpath", ".//summary[starts-with(text(), 'Transcript')]").click()
-    assert "I widen the chunk." in article.text
+    transcript = article.find_element("xpath", ".//summary[starts-with(text(), 'Transcript')]")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", transcript)
+    transcript.click()
+    WebDriverWait(browser, 20).until(lambda _: "I widen the chunk." in article.text)
     assert browser.execute_script("return document.activeElement.closest('article') !== null"), "focus moved there"
     article.find_element("xpath", ".//button[text()='Next']").click()
     assert "a0002" in browser.find_element("css selector", "article.attempt h3").text

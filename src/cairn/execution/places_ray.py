@@ -81,7 +81,10 @@ class FarHost:
 
         self._folder = tempfile.TemporaryDirectory(prefix="cairn-bundle-")
         with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
-            packed.extractall(self._folder.name, filter="data")
+            for member in packed:  # a filter for extractall is newer than Python 3.11.2
+                content = packed.extractfile(member)
+                assert content is not None
+                Path(self._folder.name, Path(member.name).name).write_bytes(content.read())
         node_ip: Any = ray.util.get_node_ip_address  # it has no type
         self._host = str(node_ip())
         command = [python or sys.executable, "-E", "-s", "-B", f"{self._folder.name}/far.py", "serve", self._host]

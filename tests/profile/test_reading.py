@@ -19,7 +19,7 @@ def summary_of(path: Path, steps: int | None = None, module: str | None = None) 
 
 @pytest.mark.parametrize(("store", "name"), [(as_json, "a.trace.json.gz"), (as_xplane, "a.xplane.pb")])
 def test_a_step_is_split_into_its_kinds(tmp_path: Path, store: Callable[[Path, Planes], Path], name: str) -> None:
-    found = record(summary_of(store(tmp_path / name, tpu_steps(4))), 10)
+    found = record(summary_of(store(tmp_path / name, tpu_steps(4))))
     assert (found["steps"], found["steps_source"]) == (4, "executions of jit_step")
     assert found["step_duration_ms"] == pytest.approx((3 * 120 + 100) / 4 / 1e3)
     assert found["step_median_us"] == pytest.approx(120)
@@ -38,7 +38,7 @@ def test_what_belongs_to_no_whole_step_is_left_out_and_said(tmp_path: Path) -> N
     planes = tpu_steps(3)
     lines = dict(planes["/device:TPU:0"])
     lines["XLA Ops"] = [Op("gdn_fwd.4", 900, 40, {"hlo_category": "custom-call"}), *lines["XLA Ops"]]
-    found = record(summary_of(as_json(tmp_path / "a.trace.json.gz", {"/device:TPU:0": lines})), 5)
+    found = record(summary_of(as_json(tmp_path / "a.trace.json.gz", {"/device:TPU:0": lines})))
     assert found["kinds_us"]["kernel"] == pytest.approx(40)
     assert found["warnings"] == ["1 operations lie outside the 3 whole steps and are not counted"]
 
@@ -49,7 +49,7 @@ def test_the_divisor_is_stated_never_inferred(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="does not say how many steps") as error:
         summary_of(bare)
     assert "--steps" in str(error.value.hint)
-    assert record(summary_of(bare, 3), 5)["steps_source"] == "--steps"
+    assert record(summary_of(bare, 3))["steps_source"] == "--steps"
     with pytest.raises(BadInput, match="no execution of module jit_other; there are: jit_step"):
         summary_of(as_json(tmp_path / "b.trace.json.gz", tpu_steps(2)), module="jit_other")
 
@@ -58,7 +58,7 @@ def test_host_steps_annotate_a_device_that_has_none(tmp_path: Path) -> None:
     ops = [Op("fusion.1", 100.0 * at + 50, 30, {"hlo_category": "loop fusion"}) for at in range(4)]
     steps = [Op("train", 100.0 * at, 90, {"step_num": str(at)}) for at in range(4)]
     planes = {"/host:CPU": {"python": steps}, "/device:TPU:0": {"XLA Ops": ops}}
-    found = record(summary_of(as_xplane(tmp_path / "a.xplane.pb", planes)), 5)
+    found = record(summary_of(as_xplane(tmp_path / "a.xplane.pb", planes)))
     assert (found["steps"], found["steps_source"]) == (4, "annotated steps")
     assert found["busy_us"] == pytest.approx(30)
 
@@ -74,14 +74,14 @@ def test_streams_of_a_gpu_are_its_queues_and_may_overlap(tmp_path: Path) -> None
             "XLA Modules": [Op("jit_f(1)", 100.0 * at, 80) for at in steps],
         }
     }
-    found = record(summary_of(as_json(tmp_path / "a.trace.json.gz", planes)), 5)
+    found = record(summary_of(as_json(tmp_path / "a.trace.json.gz", planes)))
     assert found["kinds_us"] == pytest.approx({"matmul": 60, "infeed": 40})
     assert (found["busy_us"], found["overlap_us"]) == (pytest.approx(80), pytest.approx(20))
 
 
 def test_the_busiest_device_speaks_and_uneven_ones_are_named(tmp_path: Path) -> None:
     second = {"/device:TPU:1": tpu_steps(2, kernel_us=10)["/device:TPU:0"]}
-    found = record(summary_of(as_json(tmp_path / "a.trace.json.gz", {**tpu_steps(2), **second})), 5)
+    found = record(summary_of(as_json(tmp_path / "a.trace.json.gz", {**tpu_steps(2), **second})))
     assert found["device"] == "/device:TPU:0"
     assert len(found["devices"]) == 2
     assert any("unevenly busy" in warning for warning in found["warnings"])
@@ -91,7 +91,7 @@ def test_a_json_trace_that_was_cut_at_its_limit_is_doubted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trace_json, "_MOST_EXPORTED", 12)
-    found = record(summary_of(as_json(tmp_path / "a.trace.json.gz", tpu_steps(2))), 5)
+    found = record(summary_of(as_json(tmp_path / "a.trace.json.gz", tpu_steps(2))))
     assert any("the end is missing" in warning for warning in found["warnings"])
 
 

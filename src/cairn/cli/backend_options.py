@@ -16,7 +16,7 @@ _BACKENDS = ("local", "ssh", "ray")
 
 
 def backend_options(command: F) -> F:
-    """`--backend`, `--address`, `--far-python`, `--slots`, `--resource`."""
+    """`--backend`, `--address`, `--far-python`, `--resource`."""
     options = (
         click.option(
             "--backend",
@@ -25,21 +25,14 @@ def backend_options(command: F) -> F:
             show_default=True,
             help="Where kernels of a `:device` target run; the judge stays here.",
         ),
-        click.option(
-            "--address",
-            "addresses",
-            multiple=True,
-            metavar="HOST",
-            help="ssh: a host, repeatable. ray: the cluster.",
-        ),
+        click.option("--address", default="", metavar="HOST", help="ssh: the host. ray: the cluster."),
         click.option("--far-python", default="", help="The interpreter on the hosts that has jax."),
-        click.option("--slots", type=click.IntRange(min=1), default=1, help="ray: how many workers to hold."),
         click.option(
             "--resource",
             "resources",
             multiple=True,
             metavar="NAME=COUNT",
-            help="ray: what each needs, e.g. TPU=4.",
+            help="ray: what a worker needs, e.g. TPU=4.",
         ),
     )
     for option in reversed(options):
@@ -57,10 +50,9 @@ def wanted_of(options: Mapping[str, Any], target: "Target") -> "Wanted":
 
     wanted = Wanted(
         options["backend"],
-        tuple(dict.fromkeys(options["addresses"])),
+        (options["address"],) if options["address"] else (),
         options["far_python"],
-        options["slots"],
-        dict(map(_resource, options["resources"])),
+        resources=dict(map(_resource, options["resources"])),
     )
     if wanted.backend != "local" and not target.measured:
         hint = f"--target {target.name}:device measures there; without --backend it is predicted here"

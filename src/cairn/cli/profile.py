@@ -57,9 +57,11 @@ def summarize(trace: Path, as_json: bool, output: Path | None, as_brief: bool, *
     from cairn.cli.profiling import summarized, written
     from cairn.profile.brief import as_markdown, brief
 
-    record = summarized(trace, options["steps"], options["module"], options["top"])
+    record = summarized(trace, options["steps"], options["module"])
     found = brief(record, options["floor_us"]) if as_brief else record
     written(output, found)
+    record = {**record, "hot_ops": record["hot_ops"][: options["top"]]}  # the file has all of them
+    found = found if as_brief else record
     emit(found, as_json, (lambda: as_markdown(found)) if as_brief else (lambda: summary_text(record)))
 
 

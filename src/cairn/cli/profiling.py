@@ -14,12 +14,10 @@ from cairn.profile.comparing import compared
 from cairn.profile.locate import read_trace
 from cairn.profile.summary import FORMAT, TraceSummary, record, summarize
 
-_ALL = 1_000_000  # every operation: budgets need all of them
 
-
-def summarized(trace: Path, steps: int | None, module: str | None, top: int) -> dict[str, Any]:
-    """The summary of a trace, as JSON."""
-    return record(_summary(trace, steps, module), top)
+def summarized(trace: Path, steps: int | None, module: str | None) -> dict[str, Any]:
+    """The summary of a trace, as JSON, with all operations: budgets need every one."""
+    return record(_summary(trace, steps, module))
 
 
 def _summary(trace: Path, steps: int | None, module: str | None) -> TraceSummary:
@@ -50,7 +48,7 @@ def _budgets(path: Path, options: Mapping[str, Any], step_ms: float | None) -> a
     """A summary file as it is; a trace is added up first."""
     if path.is_file() and path.suffix == ".json" and not path.name.endswith(".trace.json"):
         return attribution.read_summary(path, step_ms)
-    data = summarized(path, options["steps"], options["module"], _ALL)
+    data = summarized(path, options["steps"], options["module"])
     return attribution.summary_of(data, path, step_ms)
 
 

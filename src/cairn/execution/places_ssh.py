@@ -33,7 +33,7 @@ class SshBackend:
     def open(self, wanted: Wanted, folder: Path) -> Iterator[list[dict[str, Any]]]:
         """Connect to all hosts and put the worker folder there."""
         if not wanted.addresses:
-            raise UsageError("--backend ssh needs a host", hint="--address HOST, repeatable")
+            raise UsageError("--backend ssh needs a host", hint="--address HOST")
         packed = bundle()
         with contextlib.ExitStack() as stack:
             found = []

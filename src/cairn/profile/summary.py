@@ -118,7 +118,7 @@ def _inside(queue: Sequence[Event], window: tuple[float, float] | None) -> Seque
     return [event for event in queue if event.start_us >= first and event.end_us <= last]
 
 
-def record(summary: TraceSummary, top: int) -> dict[str, Any]:
+def record(summary: TraceSummary) -> dict[str, Any]:
     """The summary as JSON: what `cairn profile attribute` reads, with where it came from."""
     main, timeline = summary.main, summary.timeline
     steps, step_us = main.steps, main.steps.step_us
@@ -147,7 +147,7 @@ def record(summary: TraceSummary, top: int) -> dict[str, Any]:
         "kernel_share": kinds.get("kernel", 0.0) / step_us if step_us else None,
         "idle_share": main.idle_us / step_us if step_us else None,
         "asynchronous_us": sum(event.duration_us for event in main.track.overlapped) / steps.count,
-        "hot_ops": [_row(op, main) for op in main.operations[:top]],
+        "hot_ops": [_row(op, main) for op in main.operations],
         "operations": len(main.operations),
         "devices": [_short(device) for device in summary.devices],
         "warnings": warnings(summary),

@@ -35,7 +35,7 @@ class ClimbSettings(msgspec.Struct, frozen=True):
     `margin`: the least relative gain in predicted cost that counts. `agent_idle_s` must exceed the longest command
     that an agent runs, because most say nothing meanwhile. `trust_interpreter`: keep kernels that the replay cannot
     check when the interpreter, which a variant could fool, finds them right. `python`: the interpreter that has the
-    kernels' jax.
+    kernels' jax. `track`: trackers, as `--track` takes them.
     """
 
     attempts: int = 6
@@ -47,6 +47,7 @@ class ClimbSettings(msgspec.Struct, frozen=True):
     codex_model: str | None = None
     codex_reasoning_effort: str | None = None
     codex_sandbox: str = "workspace-write"
+    track: tuple[str, ...] = ()
 
 
 class _Keys(msgspec.Struct, frozen=True):

@@ -103,10 +103,18 @@ _ROUNDS = (
     click.option("--lineages", type=click.IntRange(min=1, max=16), default=1, help="Lines of descent kept alive."),
     click.option("--workers", type=_COUNT, default=None, help="Agents at a time. Default: one per core."),
 )
+_TRACKING = (
+    click.option(
+        "--track",
+        multiple=True,
+        metavar="TRACKER[:WHERE]",
+        help="Metrics and receipts to wandb, tensorboard or mlflow as well; repeatable. off: not even the registry's.",
+    ),
+)
 
 
 def climb_options(command: F) -> F:
     """Every option of a launch; names are those of the mapping that `climbing` reads."""
-    for option in reversed((*_WHAT, *_AGENT, *_STEERING, *_BUDGETS, *_POLICIES, *_ROUNDS)):
+    for option in reversed((*_WHAT, *_AGENT, *_STEERING, *_BUDGETS, *_POLICIES, *_ROUNDS, *_TRACKING)):
         command = option(command)
     return command

@@ -19,11 +19,13 @@ from cairn.cli.climb_live import watched
 from cairn.cli.judging import choose_target, keep_out_of_git
 from cairn.cli.progress import climb_view
 from cairn.cli.tables import climb_table
+from cairn.cli.track_children import tracked
 from cairn.climb.directives import load_directives
 from cairn.climb.ends import ENDS
 from cairn.climb.engine import Climb
 from cairn.climb.interrupts import Interrupts
 from cairn.climb.leased import LeasedAgent
+from cairn.climb.ledger import Event
 from cairn.climb.policy import Margins
 from cairn.climb.spec import Batch, Budgets, ClimbSpec, PostChecks, Sync
 from cairn.climb.state import State
@@ -37,6 +39,7 @@ from cairn.problem import Problem, load_problem
 from cairn.process import Limits
 from cairn.registry import Registry, load_registry
 from cairn.roofline import Target
+from cairn.track.specs import SinkSpec, parse_sinks, require_installed
 
 Say = Callable[[str], None]
 OPTIONS_FILE, OWNER_FILE = "options.json", "owner.json"
@@ -80,13 +83,18 @@ def run_climb(
     keep_out_of_git(registry.paths.runs)
     interrupts = Interrupts()
     wanted = wanted_of(options, spec.target)
+    sinks = trackers_of(registry, options)
     with _locked(spec.folder), interrupts.listening():
         _remember_options(spec.folder, folder, registry_path, options)
-        with open_places(wanted, find_python(registry)) as (place, *_), watched(spec.folder, say) as view:
+        with (
+            open_places(wanted, find_python(registry)) as (place, *_),
+            watched(spec.folder, say) as view,
+            tracked(spec.folder, sinks, say) as trackers,
+        ):
             climb = Climb(
                 spec,
                 agent,
-                on_event=view.tell,
+                on_event=_each_told(view.tell, trackers.look),
                 open_judge=functools.partial(
                     Judge,
                     target=spec.target,
@@ -108,6 +116,14 @@ def run_climb(
     return outcome_of(state, climb.ledger.path, spec.branch)
 
 
+def _each_told(tell: Callable[[Event], None], look: Callable[[], None]) -> Callable[[Event], None]:
+    def on_event(event: Event) -> None:
+        tell(event)
+        look()
+
+    return on_event
+
+
 def plan_climb(folder: Path, registry_path: Path | None, options: Mapping[str, Any]) -> Outcome:
     """What a launch would do, as far as its options say; nothing is started and nothing written."""
     problem = load_problem(folder)
@@ -115,6 +131,7 @@ def plan_climb(folder: Path, registry_path: Path | None, options: Mapping[str, A
     notes: list[str] = []
     spec = spec_of(problem, registry, options, notes.append)
     _agent(registry, options, None, {})
+    sinks = trackers_of(registry, options)
     data = {
         "name": spec.name,
         "branch": spec.branch,
@@ -124,6 +141,7 @@ def plan_climb(folder: Path, registry_path: Path | None, options: Mapping[str, A
         "target": spec.target.name,
         "agent": options["agent_name"],
         "attempts": spec.attempts,
+        "trackers": [sink.text for sink in sinks],
         "resumes": (spec.folder / "ledger.jsonl").exists(),
         "notes": notes,
     }
@@ -200,6 +218,17 @@ def spec_of(problem: Problem, registry: Registry, options: Mapping[str, Any], sa
         ),
         template=options["prompt_file"],
     )
+
+
+def trackers_of(registry: Registry, options: Mapping[str, Any]) -> tuple[SinkSpec, ...]:
+    """Where the climb's metrics go: what the options say, else the registry.
+
+    Raises:
+        UsageError: no such tracker. Missing: its package is not installed.
+    """
+    sinks = parse_sinks(options.get("track") or registry.climb.track)
+    require_installed(sinks)
+    return sinks
 
 
 def _margins(target: Target, least: float) -> Margins:

@@ -23,6 +23,7 @@ COMMANDS = {
     "profile": "Record, read and compare profiles of jax.profiler; figures for one step.",
     "report": "Show a run as one page, a picture or a mail; compare runs; a gallery.",
     "round": "Digest a batch round, keep its lineages, record what it taught.",
+    "track": "Give a climb's metrics and receipts to W&B, TensorBoard or MLflow.",
     "watch": "Watch a climb while it runs.",
     "retro": "Gather what a retrospective needs.",
 }

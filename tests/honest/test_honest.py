@@ -57,4 +57,5 @@ def test_nobody_is_accused(judge: Judge) -> None:
         case = judge.check(source)
         assert case.ruling is None, f"{judge.problem.name}/{source.name} {source.config}: {case.ruling}"
         shapes = judge.problem.shapes
-        assert len(case.checks) == len(shapes.check) * len(judge.problem.families) + len(shapes.heldout)
+        named = [check for check in case.checks if not check["family"].startswith("judge:")]
+        assert len(named) >= len(shapes.check) * len(judge.problem.families) + len(shapes.heldout)

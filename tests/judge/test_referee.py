@@ -59,14 +59,17 @@ def test_a_better_block_is_kept(judge: Judge, tmp_path: Path) -> None:
     assert case.ratio < 0.8
     assert case.cost_us is not None
     assert case.cost_us > case.floors[0].physics.us
-    stages = ["frozen", "load", "live", "correct", "compile", "physics", "decide", "confirm", "frozen"]
+    stages = ["frozen", "load", "live", "correct", "compile", "physics", "decide", "beyond", "confirm", "frozen"]
     assert [stage["stage"] for stage in case.stages] == stages
     book = ReceiptBook(tmp_path / "receipts.jsonl")
     receipt = book.add(record_of(case, judge, climb="c", attempt="a0001"))
     assert receipt["fingerprint"]["libtpu"]
     assert receipt["fingerprint"]["jax"]
-    assert len(set(receipt["seeds"])) == len(receipt["seeds"]) == 6
-    assert {check["family"] for check in receipt["correctness"]} == {"normal", "large"}
+    own = {check["family"] for check in receipt["correctness"] if check["family"].startswith("judge:")}
+    assert len(own) == 7
+    assert {check["family"] for check in receipt["correctness"]} == {"normal", "large", *own}
+    # six checks, two looks for constants that are answers, the judge's own families
+    assert len(set(receipt["seeds"])) == len(receipt["seeds"]) == 6 + 2 + len(own)
     assert {check["executor"] for check in receipt["correctness"]} == {"replay"}
     assert {"rows": 4096} in [check["shape"] for check in receipt["correctness"]]
     assert all(output["ok"] for check in receipt["correctness"] for output in check["outputs"])

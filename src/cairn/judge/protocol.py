@@ -73,6 +73,14 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Domains:
+    """The values that each input may have, in words, and the families that the judge makes within them."""
+
+    inputs: tuple[str, ...]
+    families: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Draw:
     """One set of inputs, as they go to a runner, and the truth in float64."""
 
@@ -96,7 +104,8 @@ class Oracle:
         self._problem = problem
         self._worker = WorkerProcess(python, "oracle")
         try:
-            loaded, _ = self._ask({"op": "load", "path": str(problem.reference)}, 60)
+            header = {"op": "load", "path": str(problem.reference), "families": list(problem.families)}
+            loaded, _ = self._ask(header, 60)
             self._has_properties = bool(loaded["has_properties"])
         except CairnError:
             self.close()
@@ -110,6 +119,15 @@ class Oracle:
         """The integer inputs that a price at this shape is asked for; None where the reference names none."""
         reply = self._ask({"op": "specs", "shape": shape}, 120)[0]
         return Given(tuple(reply["inputs"]), reply["values"]) if reply["values"] else None
+
+    def domains(self, shape: Shape) -> Domains:
+        """How far inputs may be varied at a shape, and which families of the judge's own are made so.
+
+        Raises:
+            BadInput: what the reference declares about its inputs cannot be read.
+        """
+        reply = self._ask({"op": "domains", "shape": shape}, 120)[0]
+        return Domains(tuple(reply["domains"]), tuple(reply["families"]))
 
     def cost(self, shape: Shape) -> Cost:
         """Least operations and bytes, and those of the stated good form."""

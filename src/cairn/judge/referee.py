@@ -1,7 +1,7 @@
 """The judge: one variant in, one ruling out, cheap stages before dear ones, stopping at the first that fails.
 
-    frozen -> load -> live -> correct -> compile -> physics -> decide -> confirm     a chip, predicted
-    frozen -> load -> live -> correct -> time -> decide                              a device, measured
+    frozen -> load -> live -> correct -> compile -> physics -> decide -> beyond -> confirm     a chip, predicted
+    frozen -> load -> live -> correct -> beyond -> time -> decide                              a device, measured
 
 A variant lives in a process of its own that gets inputs and gives outputs; what it prints or claims is a log.
 Seeds, truth and tolerance are the examiner's; programs are compiled and priced where no variant's Python is. What
@@ -22,18 +22,19 @@ from cairn.judge.case import Case
 from cairn.judge.examiner import Examiner
 from cairn.judge.executors import DeviceExecutor, ReplayExecutor
 from cairn.judge.measured import PLATFORMS, MeasuredCost
+from cairn.judge.own_families import OwnFamilies
 from cairn.judge.predicted import PredictedCost
 from cairn.judge.pricing import Pricer, program_hash
 from cairn.judge.programs import FrozenPrograms, Programs
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, SeenDevice, VariantSource
-from cairn.judge.replay import Unreplayable
+from cairn.judge.reading import Reader
 from cairn.judge.selftest import SelfTest
 from cairn.judge.spare import Spare
 from cairn.judge.verdict import Ruling, Verdict, ruling_of_failure
 from cairn.lab.cache import default_cache
 from cairn.lab.lowering import DEVICES
 from cairn.lab.service import CompileService
-from cairn.problem import Problem
+from cairn.problem import Problem, Shape
 from cairn.roofline import Target
 from cairn.worker_process import WorkerFailure
 
@@ -85,6 +86,8 @@ class Judge:
             self._examiner = Examiner(
                 self.problem, oracle, self._programs, self._executor, trust_interpreter=self._trust_interpreter
             )
+            self._reader = Reader(self.problem, oracle, self._executor.replayer, self._platform())
+            self._own_families = OwnFamilies(self.problem, oracle, self._programs, self._executor)
             self.self_test = SelfTest(self.problem, oracle, self._programs, self._executor)
             self._isolation = self._spare.isolation()
             self._cost = self._measured(oracle) if self.target.measured else self._predicted(oracle, stack)
@@ -158,7 +161,7 @@ class Judge:
         """Whether anything speaks against a variant, whatever it costs: `ruling` stays None when nothing does."""
         case = Case(variant, self._examiner.baseline, purpose="anchor")
         with self._spare.take() as runner:
-            self._through(self._first_stages(), case, runner)
+            self._through({**self._first_stages(), "beyond": self._beyond}, case, runner)
         return case
 
     def confirm(self, champion: VariantSource, original: VariantSource, margin: float | None = None) -> Case:
@@ -190,11 +193,18 @@ class Judge:
         if known is not None:
             case.note("frozen", 0.0, known)
             return case
-        stages = {**self._first_stages(), **self._cost.stages(self._on_stage)}
+        last: dict[str, Stage] = {"beyond": self._beyond, "confirm": self._confirm}
+        if (
+            self.target.measured
+        ):  # before the clock, for which the variant has to be gone; it takes longer than both
+            first, last = {**self._first_stages(), "beyond": self._beyond}, {}
+        else:
+            first = self._first_stages()
         with self._spare.take() as runner:
-            self._through(stages, case, runner)
-            if case.ruling is not None and case.verdict is Verdict.KEEP and not self.target.measured:
-                case.ruling = self._run("confirm", self._confirm, case, runner) or case.ruling
+            self._through({**first, **self._cost.stages(self._on_stage)}, case, runner)
+            for name, stage in last.items():
+                if case.verdict is Verdict.KEEP:
+                    case.ruling = self._run(name, stage, case, runner) or case.ruling
             # frozen files are looked at again at the end: what was changed meanwhile spoils whatever was found
             case.ruling = self._run("frozen", self._frozen, case, runner) or case.ruling
         self._cost.abandon()
@@ -234,43 +244,39 @@ class Judge:
 
     def _live(self, case: Case, runner: Runner) -> Ruling | None:
         """Lower the bench shapes: one that gives the incumbent's program changes nothing; then look into them."""
-        headline = self.problem.shapes.bench[0]
-        program = self._programs.lower(case.variant, runner, headline)
-        if isinstance(program, Ruling):
-            return program
-        case.programs.append(program_hash(program))
-        theirs = self._programs.lower_alone(case.incumbent, self.problem.shapes.bench)
-        if isinstance(theirs, list) and theirs[0] == program and case.purpose != "anchor":
-            return Ruling("no_op", f"program {case.programs[0][:12]}")
-        ruling = self._audit(case, program)
-        for shape in self.problem.shapes.bench[1:]:
-            if ruling is not None:
-                return ruling
-            self._cost.prepare([program])
+        bench = self.problem.shapes.bench
+        theirs: list[bytes] = []
+        for shape in bench:
             program = self._programs.lower(case.variant, runner, shape)
             if isinstance(program, Ruling):
                 return program
-            ruling = self._audit(case, program)
-        if ruling is None:
+            if shape is bench[0]:
+                case.programs.append(program_hash(program))
+                lowered = self._programs.lower_alone(case.incumbent, bench)
+                theirs = lowered if isinstance(lowered, list) else []
+                if theirs and theirs[0] == program and case.purpose != "anchor":
+                    return Ruling("no_op", f"program {case.programs[0][:12]}")
+            ruling = self._audit(case, program, shape)
+            if ruling is not None:
+                return ruling
             self._cost.prepare([program])
-            self._cost.prepare(theirs if isinstance(theirs, list) else [])
-        return ruling
+        if case.incumbent.digest != self._examiner.baseline.digest:
+            refused = self._reader.refuse(theirs)
+            if refused is not None:
+                return Ruling("incumbent_unfit", f"`{case.incumbent.name}`: {refused.reason}: {refused.detail}")
+        self._cost.prepare(theirs)
+        return None
 
-    def _audit(self, case: Case, program: bytes) -> Ruling | None:
+    def _audit(self, case: Case, program: bytes, shape: Shape) -> Ruling | None:
         """Look into a lowered program for what no kernel has, and for products below the declared precision."""
-        platform = self._programs.platform
-        try:
-            facts = self._executor.replayer.inspect(program, platform)
-        except (Unreplayable, WorkerFailure) as error:
-            doubt = Ruling("unreplayable", str(error)[:600])
-            if self.target.measured:
-                return doubt  # what cannot be read is not run outside of a locked-in process
-            case.doubt = doubt  # the examiner goes on as far as the interpreter can carry it
-            return None
+        facts = self._reader.read(program)
+        if isinstance(facts, Ruling):
+            return facts
         case.facts = case.facts or summary(facts)
+        platform = self._programs.platform
         wanted = 0 if case.purpose == "anchor" or platform != "tpu" else self.problem.kernel_calls
         alive = len(facts.live_kernels)
-        ruling = audit(facts, self.problem.dots, platform)
+        ruling = audit(facts, self.problem.dots, platform) or self._reader.tables(facts, shape)
         if ruling is None and alive < wanted:
             text = f"{alive} of {len(facts.kernels)} kernel calls bear on an output; {wanted} wanted"
             return Ruling("no_kernel", text)
@@ -278,6 +284,14 @@ class Judge:
 
     def _correct(self, case: Case, runner: Runner) -> Ruling | None:
         return self._examiner.examine(case, runner, lambda text: self._on_stage("correct", text))
+
+    def _beyond(self, case: Case, runner: Runner) -> Ruling | None:
+        """Constants that are answers; inputs and a shape that the problem's author did not name."""
+        shape = self.problem.shapes.check[0]
+        program = self._programs.lower(case.variant, runner, shape)
+        if isinstance(program, Ruling):
+            return program
+        return self._reader.holds_answer(case, program, shape) or self._own_families.examine(case, runner)
 
     def _confirm(self, case: Case, runner: Runner) -> Ruling | None:
         return self._examiner.confirm(case, runner, lambda text: self._on_stage("confirm", text))

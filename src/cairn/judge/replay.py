@@ -4,7 +4,7 @@ A `Replayer` gives a serialised program to a worker in which no variant's Python
 facts back. What its answers do not prove stands in docs/replay.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn.judge.correctness import Wire
+from cairn.judge.correctness import Wire, decode
 from cairn.judge.protocol import JudgeLimits, Specs
 from cairn.worker_process import WorkerFailure, WorkerLimits, WorkerProcess
 
@@ -201,6 +201,17 @@ class Replayer:
             WorkerFailure: no answer.
         """
         return _facts(self._ask({"op": "inspect", "platform": platform}, [program])[0]["facts"])
+
+    def constants(self, program: bytes, platform: str, sizes: Set[int]) -> list[NDArray[np.float64]]:
+        """The constants of a program, in its kernels and round them, that have one of these numbers of elements.
+
+        Raises:
+            Unreplayable: it cannot be read.
+            WorkerFailure: no answer.
+        """
+        header = {"op": "constants", "platform": platform, "sizes": sorted(sizes)}
+        reply, blobs = self._ask(header, [program])
+        return [decode(wire) for wire in _wires(reply["constants"], blobs)]
 
     def prepare(self) -> None:
         """Start the process without waiting for it, so that the first request finds it warm."""

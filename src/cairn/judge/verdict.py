@@ -48,6 +48,8 @@ REASONS: dict[str, tuple[Verdict, str, str]] = {
     "unexpected_call": (Verdict.INVALID, "CHEAT", "the program calls something that is no kernel"),
     "donated_input": (Verdict.INVALID, "CHEAT", "the program overwrites its inputs"),
     "constant_output": (Verdict.INVALID, "CHEAT", "an output depends on no input"),
+    "constant_answer": (Verdict.INVALID, "CHEAT", "a constant in the program is the answer to fresh inputs"),
+    "constant_table": (Verdict.INVALID, "UNTRUSTED", "the program carries more constants than it has work for"),
     "clock_disagrees": (Verdict.INVALID, "UNTRUSTED", "the timer's samples do not fit the judge's own clock"),
     "below_floor": (Verdict.INVALID, "UNTRUSTED", "faster than physics allows"),
     "import_error": (Verdict.CRASH, "TRACE_ERROR", "the file cannot be imported or lacks Config or run"),

@@ -7,19 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import own_families  # type: ignore[import-not-found]
 from arrays import pack, unpack  # type: ignore[import-not-found]
+from input_domains import Domain, domains_of  # type: ignore[import-not-found]
 
 Reply = tuple[dict[str, Any], list[bytes]]
 _state: dict[str, Any] = {}
 
 
 def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    """Answer `load`, `specs`, `cost`, `inputs`, `draw`, `truth` or `properties`."""
+    """Answer `load`, `specs`, `domains`, `cost`, `inputs`, `draw`, `truth` or `properties`."""
     if header["op"] == "truth":
         return _truth_of(unpack(header["inputs"], blobs))
     if header["op"] == "properties":
         return _properties(header, blobs)
-    answers = {"load": _load, "specs": _specs, "cost": _cost, "inputs": _inputs, "draw": _draw}
+    answers = {
+        "load": _load,
+        "specs": _specs,
+        "domains": _domains,
+        "cost": _cost,
+        "inputs": _inputs,
+        "draw": _draw,
+    }
     return answers[header["op"]](header)
 
 
@@ -36,7 +45,7 @@ def _load(header: dict[str, Any]) -> Reply:
     missing = [name for name in ("make_inputs", "reference", "cost") if not callable(getattr(module, name, None))]
     if missing:
         raise AttributeError(f"{path.name} lacks {', '.join(missing)}")
-    _state["module"] = module
+    _state.update(module=module, families=list(header.get("families", ["normal"])), domains={})
     return {"has_properties": callable(getattr(module, "properties", None))}, []
 
 
@@ -72,18 +81,47 @@ def _specs(header: dict[str, Any]) -> Reply:
     return {"inputs": specs, "values": flat}, []
 
 
+def _domains(header: dict[str, Any]) -> Reply:
+    """In which domain each input is varied at a shape, and the names of the families that are made so."""
+    texts = [domain.text for domain in _domains_at(dict(header["shape"]))]
+    names = [name for name in own_families.FAMILIES if name not in _state["families"]]
+    return {"domains": texts, "families": [own_families.PREFIX + name for name in names]}, []
+
+
+def _domains_at(shape: dict[str, int]) -> list[Domain]:
+    """Domains of the inputs, from one draw of every family and a second one of the first."""
+    key = tuple(shape.items())
+    if key not in _state["domains"]:
+        module, families = _state["module"], _state["families"]
+        draws = [
+            module.make_inputs(seed, dict(shape), family=family)
+            for seed, family in enumerate([families[0], *families])
+        ]
+        declared = getattr(module, "input_domains", None)
+        _state["domains"][key] = domains_of(draws, None if declared is None else list(declared(dict(shape))))
+    return list(_state["domains"][key])
+
+
+def _make(header: dict[str, Any]) -> tuple[Any, ...]:
+    """Inputs for a seed, shape and family; a family of the judge's own is made from the problem's first."""
+    seed, shape, family = header["seed"], dict(header["shape"]), header["family"]
+    make = _state["module"].make_inputs
+    if not family.startswith(own_families.PREFIX):
+        return tuple(make(seed, shape, family=family))
+    drawn = tuple(np.asarray(array) for array in make(seed, dict(shape), family=_state["families"][0]))
+    name = family.removeprefix(own_families.PREFIX)
+    return tuple(own_families.derive(name, seed, drawn, _domains_at(shape)))
+
+
 def _inputs(header: dict[str, Any]) -> Reply:
     """Inputs for a seed, shape and family, without the truth."""
-    specs, blobs = pack(
-        _state["module"].make_inputs(header["seed"], dict(header["shape"]), family=header["family"])
-    )
+    specs, blobs = pack(_make(header))
     return {"inputs": specs}, blobs
 
 
 def _draw(header: dict[str, Any]) -> Reply:
     """Inputs for a seed, shape and family, and what a kernel must answer to them, in float64."""
-    module = _state["module"]
-    inputs = module.make_inputs(header["seed"], dict(header["shape"]), family=header["family"])
+    inputs = _make(header)
     input_specs, input_blobs = pack(inputs)
     reply, truth_blobs = _truth_of(inputs)
     return {"inputs": input_specs, **reply}, [*input_blobs, *truth_blobs]

@@ -19,13 +19,13 @@ _programs: OrderedDict[str, ReplayProgram] = OrderedDict()
 
 
 def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    """Answer `run` (a program and its inputs) or `inspect` (a program).
+    """Answer `run` (a program and its inputs), `inspect` or `constants` (a program).
 
     Raises:
         Unreplayable: something in the program is not known here; nothing is guessed.
         OutOfBounds, Stuck: the program does what no chip can do.
     """
-    return {"run": _run, "inspect": _inspect}[header["op"]](header, blobs)
+    return {"run": _run, "inspect": _inspect, "constants": _constants}[header["op"]](header, blobs)
 
 
 def _run(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
@@ -45,6 +45,13 @@ def _inspect(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     from stablehlo_facts import facts_of  # type: ignore[import-not-found]
 
     return {"facts": facts_of(blobs[0], header["platform"])}, []
+
+
+def _constants(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    from stablehlo_facts import constants_of
+
+    specs, contents = arrays.pack(constants_of(blobs[0], header["platform"], set(header["sizes"])))
+    return {"constants": specs}, contents
 
 
 def _program(text: bytes) -> ReplayProgram:

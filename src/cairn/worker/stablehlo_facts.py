@@ -1,7 +1,8 @@
 """Facts about an exported program, for a judge that wants to know what was lowered before it believes a price."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import jax
@@ -9,7 +10,13 @@ from jax import export
 from jax._src.export._export import _CUSTOM_CALL_TARGETS_GUARANTEED_STABLE as STABLE_CALLS
 from jaxlib.mlir import ir
 from mosaic_branches import data_branches  # type: ignore[import-not-found]
-from mosaic_facts import KernelCount, constant_fact, skeleton, unread_operands  # type: ignore[import-not-found]
+from mosaic_facts import (  # type: ignore[import-not-found]
+    KernelCount,
+    constant_content,
+    constant_fact,
+    skeleton,
+    unread_operands,
+)
 from mosaic_module import DYNAMIC, Kernel, body_of, config_of, decode, new_context  # type: ignore[import-not-found]
 from mosaic_types import Unreplayable  # type: ignore[import-not-found]
 from stablehlo_flow import Flow  # type: ignore[import-not-found]
@@ -39,14 +46,42 @@ def facts_of(exported: bytes, platform: str) -> dict[str, Any]:
     Raises:
         Unreplayable: it is not a program for one device of this platform.
     """
-    program = export.deserialize(bytearray(exported))
-    if program.nr_devices != 1 or tuple(program.platforms) != (platform,):
-        raise Unreplayable(f"a program for {program.nr_devices} devices, {', '.join(program.platforms)}")
+    program = _program(exported, platform)
     with new_context(), ir.Location.unknown():
         module = ir.Module.parse(program.mlir_module())
         facts = _Reading(module, program.module_kept_var_idx, len(program.in_avals), platform).facts()
     flat: Any = jax.tree.structure(tuple(range(len(program.out_avals))))
     return {**facts, "flat": bool(flat == program.out_tree)}
+
+
+def constants_of(exported: bytes, platform: str, sizes: Set[int]) -> list[Any]:
+    """Values of the constants that have one of these numbers of elements, in kernels and round them.
+
+    Raises:
+        Unreplayable: it is not a program for one device of this platform.
+    """
+    program = _program(exported, platform)
+    with new_context(), ir.Location.unknown():
+        module = ir.Module.parse(program.mlir_module())
+        outside = list(operations(module.operation))
+        found = [_content(operation, sizes) for operation in outside]
+        for call in filter(_is_kernel, outside):
+            with contextlib.suppress(Unreplayable, ir.MLIRError, ValueError, KeyError):
+                kernel = decode(body_of(call))  # has to live as long as its operations
+                found += [_content(operation, sizes) for operation in operations(kernel.module.operation)]
+    return [content for content in found if content is not None]
+
+
+def _content(operation: Any, sizes: Set[int]) -> Any:
+    is_constant = operation.name in ("stablehlo.constant", "arith.constant")
+    return constant_content(operation, sizes) if is_constant else None
+
+
+def _program(exported: bytes, platform: str) -> Any:
+    program = export.deserialize(bytearray(exported))
+    if program.nr_devices != 1 or tuple(program.platforms) != (platform,):
+        raise Unreplayable(f"a program for {program.nr_devices} devices, {', '.join(program.platforms)}")
+    return program
 
 
 class _Reading:

@@ -1,0 +1,172 @@
+"""Inputs that the problem's author did not think of: families of the judge's own, and a shape nobody has listed.
+
+The families are made from the problem's draws, within what its inputs may be (`worker/own_families.py`). Nobody
+promised that the problem makes sense on them, so each is asked about the problem first: the reference must take it,
+and the baseline must be clearly right on it. Then the usual rule holds, k times the baseline's own error, with twice
+the allowance, since the author never measured k there. A family convicts only when two fresh draws of it fail.
+
+The shape is put together from sizes of the check and held-out shapes. A variant may refuse it, as sizes often depend
+on each other in ways that only its author knows; but where it answers, it has to be right.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cairn.errors import BadInput
+from cairn.judge import correctness
+from cairn.judge.case import Case
+from cairn.judge.correctness import OutputError, Wire, decode
+from cairn.judge.executors import Executor
+from cairn.judge.programs import Programs
+from cairn.judge.protocol import Draw, Oracle, Runner, VariantSource
+from cairn.judge.verdict import Ruling
+from cairn.problem import Problem, Shape, Tolerance
+
+PREFIX = "judge:"  # what is noted under it was allowed more than the problem says
+_WIDER = 2.0
+# a baseline that is further off than this is not clearly right
+_CLEARLY_RIGHT_RMS = 0.05
+# equal elements are neither largest nor first: which one an index names is nobody's promise
+_WITH_TIES = {"judge:constant", "judge:one_hot", "judge:blocks"}
+_SHAPES_TRIED = 8
+
+
+class OwnFamilies:
+    """Shows variants inputs beyond the problem's own families, at the smallest check shape."""
+
+    def __init__(self, problem: Problem, oracle: Oracle, programs: Programs, executor: Executor) -> None:
+        self._problem = problem
+        self._oracle = oracle
+        self._programs = programs
+        self._executor = executor
+        self._names = list(problem.outputs)
+        self._dtypes = list(problem.outputs.values())
+        self._baseline = VariantSource.read(problem.variant(problem.baseline))
+        self._new_shapes: list[Shape | None] = []
+        own = problem.tolerance
+        floors = {dtype: _WIDER * own.floor_of(dtype) for dtype in self._dtypes}
+        self._tolerance = Tolerance(multiple=_WIDER * own.multiple, floor=floors)
+
+    def names(self) -> list[str]:
+        """The families that can be made for this problem.
+
+        Raises:
+            BadInput: what the reference declares about its inputs cannot be read.
+        """
+        exact = any(dtype.startswith(("int", "uint", "bool")) for dtype in self._dtypes)
+        made = self._oracle.domains(self._problem.shapes.check[0]).families
+        return [name for name in made if not (exact and name in _WITH_TIES)]
+
+    def examine(self, case: Case, runner: Runner) -> Ruling | None:
+        """None when a variant is right on every family that the problem can be asked about, and on a new shape."""
+        said = case.facts.setdefault("own_families", {})
+        shape = self._problem.shapes.check[0]
+        for family in self.names():
+            program = self._programs.lower(case.variant, runner, shape)
+            if isinstance(program, Ruling):
+                return program
+            ruling, said[family] = self._ask(case, program, shape, family)
+            if ruling is not None:
+                return ruling
+        return self._new_shape(case, runner)
+
+    def usable(self, family: str) -> str:
+        """Why the problem cannot be asked about a family, or nothing when it can."""
+        drawn = self._draw(self._problem.shapes.check[0], family)
+        return drawn if isinstance(drawn, str) else ""
+
+    def _ask(self, case: Case, program: bytes, shape: Shape, family: str) -> tuple[Ruling | None, str]:
+        """Two fresh draws at most: what fails twice is wrong, what fails once was close to its limit."""
+        ruling: Ruling | None = None
+        for _ in range(2):
+            drawn = self._draw(shape, family)
+            if isinstance(drawn, str):
+                return None, f"not asked: {drawn}"
+            ruling = self._compare(case, program, *drawn)
+            if ruling is None:
+                return None, "held"
+            if ruling.reason == "unreplayable":
+                return None, f"not asked: {ruling.detail}"
+        return ruling, "failed"
+
+    def _draw(self, shape: Shape, family: str) -> tuple[Draw, list[Wire]] | str:
+        """Inputs, their truth and the baseline's answer; or why the problem cannot be asked about them."""
+        try:
+            draw = self._oracle.draw(secrets.randbits(31), shape, family)
+        except BadInput as error:
+            return f"the reference does not take it: {error.message[-200:]}"
+        programs = self._programs.lower_alone(self._baseline, [shape])
+        outputs = (
+            programs if isinstance(programs, Ruling) else self._executor.run(programs[0], draw.specs, draw.blobs)
+        )
+        if isinstance(outputs, Ruling):
+            return f"the baseline fails on it: {outputs.reason}"
+        wrong = correctness.check_form(outputs, draw.truth, self._names, self._dtypes)
+        if wrong is not None:
+            return f"the baseline fails on it: {wrong.detail[:200]}"
+        far = [
+            f"`{name}` by {rms:.1e}"
+            for name, wire, truth in zip(self._names, outputs, draw.truth, strict=True)
+            if not (rms := correctness.distance(decode(wire), truth)[0]) <= _CLEARLY_RIGHT_RMS
+        ]
+        if far:
+            return f"the baseline is off there: {', '.join(far)}"
+        broken = self._oracle.broken_properties(draw, outputs)
+        return f"the baseline breaks {', '.join(broken)} there" if broken else (draw, outputs)
+
+    def _compare(self, case: Case, program: bytes, draw: Draw, baseline: Sequence[Wire]) -> Ruling | None:
+        case.seeds.append(draw.seed)
+        outputs = self._executor.run(program, draw.specs, draw.blobs)
+        if isinstance(outputs, Ruling):
+            return outputs
+        ruling = correctness.check_form(outputs, draw.truth, self._names, self._dtypes)
+        if ruling is not None:
+            return ruling
+        answers = zip(self._names, self._dtypes, outputs, baseline, draw.truth, strict=True)
+        errors = [
+            _without_small(correctness.compare(name, dtype, decode(mine), decode(theirs), truth, self._tolerance))
+            for name, dtype, mine, theirs, truth in answers
+        ]
+        family = draw.family if draw.family.startswith(PREFIX) else f"{PREFIX}{draw.family}, on a new shape"
+        case.note_check(draw.shape, family, draw.seed, self._executor.name, errors)
+        return correctness.rule(errors, draw.where)
+
+    def _new_shape(self, case: Case, runner: Runner) -> Ruling | None:
+        """One shape that is not listed anywhere, drawn once for this judge, with a family of the problem's."""
+        if not self._new_shapes:
+            self._new_shapes.append(self._shape())
+        shape = self._new_shapes[0]
+        if shape is None:
+            return None
+        program = self._programs.lower(case.variant, runner, shape)
+        if isinstance(program, Ruling):
+            case.facts["own_families"]["new shape"] = f"refused: {program.reason}"
+            return None
+        family = secrets.choice(self._problem.families)
+        ruling, case.facts["own_families"]["new shape"] = self._ask(case, program, shape, family)
+        return ruling
+
+    def _shape(self) -> Shape | None:
+        """Sizes of check and held-out shapes in a new combination that the reference and the baseline take."""
+        shapes = self._problem.shapes
+        listed = [*shapes.check, *shapes.heldout]
+        if any(shape.keys() != listed[0].keys() for shape in listed):
+            return None
+        for _ in range(_SHAPES_TRIED):
+            shape = {axis: secrets.choice([each[axis] for each in listed]) for axis in listed[0]}
+            if shape not in [*listed, *shapes.bench] and self._takes(shape):
+                return shape
+        return None
+
+    def _takes(self, shape: Shape) -> bool:
+        try:
+            self._programs.specs(shape)
+        except BadInput:
+            return False
+        return not isinstance(self._programs.lower_alone(self._baseline, [shape]), Ruling)
+
+
+def _without_small(error: OutputError) -> OutputError:
+    """The measure of small elements is the author's: on heavy tails they drown in any honest kernel too."""
+    return replace(error, allowed_small=float("inf"))

@@ -120,11 +120,11 @@ def main() -> None:
         judge: Any = lambda problem: FakeJudge(problem, [])  # noqa: E731
         agent = open_agent("command", AgentOptions(command=EDIT))
         first = options.every if options.between else options.attempts
-        Climb(spec_for(workspace, first), agent, on_event=watch.tell, open_judge=judge).run()
+        Climb(spec_for(workspace, first), agent, on_event=watch.tell, judges={"local": judge}).run()
         if options.between:
             copy_records(spec.folder, options.between)
             whole = spec_for(workspace, options.attempts + options.between)
-            Climb(whole, agent, on_event=watch.tell, open_judge=judge).run()
+            Climb(whole, agent, on_event=watch.tell, judges={"local": judge}).run()
         good = report(watch.own_s, options)
         used = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         sys.stdout.write(f"processor time, children included: {used / options.attempts:.3f} s an attempt\n")

@@ -130,7 +130,7 @@ def soak(folder: Path, plan: list[str], options: argparse.Namespace) -> list[str
     before, started = picture(workspace), time.monotonic()
     state = State()
     for _ in range(20):  # a disk that stays full ends a launch; a service would start it again
-        state = Climb(spec, agent, open_judge=judge_of(options.judge)).run()
+        state = Climb(spec, agent, judges={"local": judge_of(options.judge)}).run()
         if state.ended not in ("disk_full", "rate_limit"):
             break
     report(state, plan, time.monotonic() - started, options)
@@ -149,7 +149,7 @@ def budgets(folder: Path) -> list[str]:
         workspace = project(own)
         spec = replace(spec_for(workspace, 99, 5), budgets=budget)
         before, started = picture(workspace), time.monotonic()
-        state = Climb(spec, agent_of(own, ["edit_well"] * 99), open_judge=judge_of("fake")).run()
+        state = Climb(spec, agent_of(own, ["edit_well"] * 99), judges={"local": judge_of("fake")}).run()
         wall_s = time.monotonic() - started
         sys.stdout.write(
             f"budget {reason:15} ended {state.ended} after {len(state.decided)} attempts, {wall_s:.1f} s\n"

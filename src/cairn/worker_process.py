@@ -15,7 +15,9 @@ import resource
 import secrets
 import subprocess
 import tempfile
+import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +53,18 @@ class Isolation:
     level: str = "process"
     holds: tuple[str, ...] = ()
     layers: Mapping[str, str] = field(default_factory=dict)
+
+
+_living: "weakref.WeakSet[WorkerProcess]" = weakref.WeakSet()
+_counting = threading.Lock()
+
+
+def end_all_workers() -> None:
+    """Kill every worker that this process has, whichever thread waits for it; that thread sees a failure."""
+    with _counting:
+        workers = list(_living)
+    for worker in workers:
+        worker.kill()
 
 
 class WorkerProcess:
@@ -97,6 +111,8 @@ class WorkerProcess:
         finally:
             for handle in (request_read, reply_write):
                 os.close(handle)
+        with _counting:
+            _living.add(self)
         self._requests = Pipe(request_write, self._child)
         self._replies = Pipe(reply_read, self._child)
         self._bound()
@@ -219,6 +235,10 @@ class WorkerProcess:
     def alive(self) -> bool:
         return self._child.poll() is None
 
+    def kill(self) -> None:
+        """End the worker from another thread; the one that uses it sees a failure and closes it."""
+        self._child.kill()
+
     def close(self) -> None:
         """End the worker with every process it started and remove its folder; safe to call twice."""
         if self.role in wire.CONFINED_ROLES:
@@ -227,6 +247,8 @@ class WorkerProcess:
                 self._child.wait(timeout=_GRACE_S)
         end_tree(self._child.pid, self._mark)
         self._child.wait()
+        with _counting:
+            _living.discard(self)
         self._requests.close()
         self._replies.close()
         self._log.close()

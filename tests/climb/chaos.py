@@ -72,7 +72,7 @@ def supervise(root: Path) -> None:
     Climb(
         spec,
         open_agent("command", AgentOptions(command=AGENT)),
-        open_judge=lambda problem: FakeJudge(problem, []),  # type: ignore[arg-type,return-value]
+        judges={"local": lambda problem: FakeJudge(problem, [])},  # type: ignore[arg-type,return-value]
     ).run()
 
 

@@ -33,6 +33,7 @@ class Bench:
         self.folder = workspace.root / ".cairn" / "runs" / "night"
         self.changes = changes
         self.open_judge: Callable[[Any], Any] = lambda problem: FakeJudge(problem, self.asked, self.jax)
+        self.judges: dict[str, Callable[[Any], Any]] = {}  # of several places, instead of `open_judge` at one
         self.told: list[str] = []
 
     def spec(self, attempts: int) -> ClimbSpec:
@@ -51,7 +52,11 @@ class Bench:
 
     def climb(self, attempts: int, on_event: Callable[[Event], None] = lambda event: None) -> Climb:
         return Climb(
-            self.spec(attempts), self.agent, on_event=on_event, open_judge=self.open_judge, say=self.told.append
+            self.spec(attempts),
+            self.agent,
+            on_event=on_event,
+            judges=self.judges or {"local": self.open_judge},
+            say=self.told.append,
         )
 
     def run(self, attempts: int | None = None, on_event: Callable[[Event], None] = lambda event: None) -> State:

@@ -255,7 +255,7 @@ def test_another_target_needs_another_name(workspace: Workspace) -> None:
     bench.run()
     spec = bench.spec(2)
     other = ClimbSpec(**{**vars(spec), "target": parse_target("tpu-v6e")})
-    climb = Climb(other, bench.agent, open_judge=lambda problem: FakeJudge(problem, []))  # type: ignore[arg-type]
+    climb = Climb(other, bench.agent, judges={"local": lambda problem: FakeJudge(problem, [])})  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="has target tpu-v5p, not tpu-v6e"):
         climb.run()
 
@@ -266,7 +266,7 @@ def test_a_problem_that_is_not_committed(workspace: Workspace) -> None:
     shutil.copytree(workspace.problem, workspace.root / "kernels" / "new")
     bench = Bench(workspace, block(16))
     spec = ClimbSpec(**{**vars(bench.spec(1)), "problem": workspace.root / "kernels" / "new"})
-    climb = Climb(spec, bench.agent, open_judge=lambda problem: FakeJudge(problem, []))  # type: ignore[arg-type]
+    climb = Climb(spec, bench.agent, judges={"local": lambda problem: FakeJudge(problem, [])})  # type: ignore[arg-type]
     with pytest.raises(Missing, match="is not committed"):
         climb.run()
 

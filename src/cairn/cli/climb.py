@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from cairn.cli.backend_options import backend_options
+from cairn.cli.backend_options import backend_options, slots_option
 from cairn.cli.climb_options import climb_options
 from cairn.cli.output import emit, json_option, registry_option, root_option, say
 
@@ -37,6 +37,7 @@ def climb() -> None:
 @click.argument("problem", type=click.Path(path_type=Path))
 @climb_options
 @backend_options
+@slots_option
 @click.option("--dry-run", is_flag=True, help="Check the options and say what would be done; start nothing.")
 @registry_option
 @json_option
@@ -52,6 +53,7 @@ def run(problem: Path, as_json: bool, dry_run: bool, registry_path: Path | None,
       cairn climb kernels/gdn --target tpu-v5p --attempts 6
       cairn climb kernels/gdn --agent codex --attempts 40 --max-minutes 480 --max-cost 20 --name night
       cairn climb kernels/gdn --agent claude --variants 4 --lineages 2 --attempts 24
+      cairn climb kernels/gdn --variants 8 --target tpu-v5p:device --backend ray --resource TPU=4 --slots 2
     """
     from cairn.cli.climbing import plan_climb, run_climb
 

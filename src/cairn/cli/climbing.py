@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from cairn.cli.judging import choose_target, keep_out_of_git
 from cairn.cli.progress import climb_view
 from cairn.cli.tables import climb_table
 from cairn.cli.track_children import tracked
+from cairn.climb.bench import OpenJudge
 from cairn.climb.directives import load_directives
 from cairn.climb.ends import ENDS
 from cairn.climb.engine import Climb
@@ -32,7 +33,7 @@ from cairn.climb.state import State
 from cairn.errors import TryAgain, UsageError
 from cairn.execution.interpreter import find_python
 from cairn.execution.leases import NO_LEASE, Lease
-from cairn.execution.places import open_places
+from cairn.execution.places import Place, open_places
 from cairn.journal import write_atomic
 from cairn.judge.referee import Judge
 from cairn.problem import Problem, load_problem
@@ -87,7 +88,7 @@ def run_climb(
     with _locked(spec.folder), interrupts.listening():
         _remember_options(spec.folder, folder, registry_path, options)
         with (
-            open_places(wanted, find_python(registry)) as (place, *_),
+            open_places(wanted, find_python(registry)) as places,
             watched(spec.folder, say) as view,
             tracked(spec.folder, sinks, say) as trackers,
         ):
@@ -95,13 +96,7 @@ def run_climb(
                 spec,
                 agent,
                 on_event=_each_told(view.tell, trackers.look),
-                open_judge=functools.partial(
-                    Judge,
-                    target=spec.target,
-                    python=place.python,
-                    trust_interpreter=registry.climb.trust_interpreter,
-                    on_stage=view.stage,
-                ),
+                judges=_judges(places, spec, registry, view.stage),
                 interrupts=interrupts,
                 say=say,
             )
@@ -110,10 +105,29 @@ def run_climb(
                 f"climbing {problem.name} as `{spec.name}` for {spec.target.name}, {spec.attempts} attempts in all"
             )
             say(f"ledger {climb.ledger.path}")
+            if len(places) > 1 and spec.batch is None:
+                say(f"note: {len(places)} places, but one attempt at a time; --variants {len(places)} uses all")
             if climb.state.launches:
                 say(f"resuming: {len(climb.state.decided)} attempts are done")
             state = climb.run()
     return outcome_of(state, climb.ledger.path, spec.branch)
+
+
+def _judges(
+    places: Sequence[Place], spec: ClimbSpec, registry: Registry, on_stage: Callable[[str, str], None]
+) -> dict[str, OpenJudge]:
+    """What opens the judge at each place. Stages of several at a time would say nothing to a reader."""
+    tell = on_stage if len(places) == 1 else lambda stage, text: None
+
+    def opener(place: Place) -> OpenJudge:
+        def opened(problem: Problem) -> Judge:
+            place.renew()
+            trust = registry.climb.trust_interpreter
+            return Judge(problem, spec.target, python=place.python, trust_interpreter=trust, on_stage=tell)
+
+        return opened
+
+    return {place.name: opener(place) for place in places}
 
 
 def _each_told(tell: Callable[[Event], None], look: Callable[[], None]) -> Callable[[Event], None]:

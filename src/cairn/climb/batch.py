@@ -2,7 +2,7 @@
 
     start    directions from one profile brief, spread over the living lineages; `strategy.md`
     edit     a bounded number of agents at a time, each in its own folder and process
-    judge    one after the other, because the judge and its device are one; `variants/*/eval_result.json`
+    judge    side by side when there are several places, all before any is decided; `variants/*/eval_result.json`
     select   the best of each lineage lives on, the rest is pruned by name and reason; `lineages.json`
 
 A round that a kill cut short is finished by the next launch: open attempts first, then the selection.
@@ -51,7 +51,7 @@ def run_round(desk: Desk, phases: Phases, agent: Agent, rest: tuple[PutAside, Fi
         for attempt, outcome, seconds in edits:
             phases.record_edit(attempt, outcome, seconds)
             reasons.append(put_aside(attempt, outcome))
-    _judge_all(phases, attempts)
+    phases.finish([attempt for attempt in attempts if attempt.phase == "edited"])
     reasons.append(finish_queue())
     reason = next((each for each in reasons if each), None)
     if not any(attempt.phase == "blocked" for attempt in attempts):
@@ -149,13 +149,6 @@ def _pool(desk: Desk, workers: int) -> Iterator[ThreadPoolExecutor]:
     finally:
         desk.control.told_to_end |= not finished
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _judge_all(phases: Phases, attempts: Sequence[Attempt]) -> None:
-    """Judge everything that can be judged, then decide the cheapest first: it becomes the champion to beat."""
-    judged = [attempt for attempt in attempts if attempt.phase == "edited" and phases.examine(attempt)]
-    for attempt in sorted(judged, key=lambda each: (each.cost_us is None, each.cost_us or 0.0, each.id)):
-        phases.conclude(attempt)
 
 
 def select_finished(desk: Desk) -> None:

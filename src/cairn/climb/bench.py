@@ -2,13 +2,18 @@
 
 The judge's own processes can be killed from outside, above all by a machine that is short of memory. That says
 nothing about the variant, so the step is repeated with fresh processes a few times before it counts.
+
+A bench is used by one thread only, because a worker that is locked in ends with the thread that started it; only
+`stop` may come from another.
 """
 
 import contextlib
 import errno
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from cairn.climb.desk import Desk
 from cairn.climb.failures import DOUBTFUL, INFRA, RULES, class_of_receipt, pause_s
@@ -26,6 +31,7 @@ from cairn.learnings.signature import signature
 from cairn.problem import Problem, load_problem
 from cairn.worker_watch import WorkerFailure
 
+T = TypeVar("T")
 OpenJudge = Callable[[Problem], AbstractContextManager[Judge]]
 TakeDevice = Callable[[str], AbstractContextManager[None]]
 _OPEN_TRIES = 3
@@ -36,27 +42,55 @@ class Blocked(Exception):
     """The judge could not finish, and the variant is not to blame."""
 
 
+@dataclass(frozen=True)
+class Job:
+    """An attempt to judge against the variant of the commit `against`, as the `number`-th candidate of its climb."""
+
+    attempt: Attempt
+    number: int
+    against: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a place is like: the judge's fingerprint there, and the noise that identical code showed."""
+
+    fingerprint: dict[str, Any]
+    calibration: dict[str, Any] | None
+
+
 class Bench:
-    """Holds the judge open between attempts; use as a context manager.
+    """Holds the judge of one place open between attempts.
 
     Args:
+        place: the name of where the judge's workers run.
+        pristine: the name of its own checkout of the problem.
         take_device: has the device of a lease to itself while it is entered. A judge that measures is opened within
             and closed again, because an open one keeps the device from the agent.
     """
 
-    def __init__(self, desk: Desk, open_judge: OpenJudge, take_device: TakeDevice | None = None) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        open_judge: OpenJudge,
+        *,
+        place: str,
+        pristine: str,
+        take_device: TakeDevice | None = None,
+    ) -> None:
+        self.place = place
         self._desk = desk
         self._open_judge = open_judge
+        self._checkout = pristine
+        self._over = threading.Event()
         self._take_device = take_device if desk.spec.target.measured else None
         self._context: AbstractContextManager[Judge] | None = None
         self._judge: Judge | None = None
         self._opened_at: str | None = None
 
-    def __enter__(self) -> "Bench":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    def stop(self) -> None:
+        """Begin nothing more; from any thread. What is under way ends when its workers do."""
+        self._over.set()
 
     def close(self) -> None:
         """End the judge's processes."""
@@ -76,21 +110,15 @@ class Bench:
             finally:
                 self.close()
 
-    def problem(self) -> Problem:
-        """The problem as it is now, without a device."""
-        return self._pristine() if self._take_device is not None else self.judge().problem
-
-    def _pristine(self) -> Problem:
-        commit = self._desk.state.problem_at
-        assert commit is not None
-        return load_problem(self._desk.worktrees.open("pristine", commit) / self._desk.problem_path)
-
     def judge(self) -> Judge:
         """The judge for the problem as it is now; opened again when the problem moved on.
 
         Raises:
             BadInput, Missing: the problem or the installation is broken, not merely a process dead.
+            TryAgain: the climb is over.
         """
+        if self._over.is_set():
+            raise TryAgain("the climb is over")
         if self._judge is not None and self._opened_at == self._desk.state.problem_at:
             return self._judge
         self.close()
@@ -98,20 +126,37 @@ class Bench:
             try:
                 return self._open()
             except (CairnError, OSError, WorkerFailure) as error:
-                if not left or not from_outside(error):
+                if not left or self._over.is_set() or not from_outside(error):
                     raise
         raise AssertionError("unreachable")
 
     def _open(self) -> Judge:
-        context = self._open_judge(self._pristine())
+        context = self._open_judge(pristine(self._desk, self._checkout))
         judge = context.__enter__()
         self._context, self._judge, self._opened_at = context, judge, self._desk.state.problem_at
-        measured = self._desk.state.measured
-        if measured and measured.get("calibration") and measured["fingerprint"] == judge.fingerprint():
-            judge.use(Calibration.of(measured["calibration"]))
+        known = self._desk.state.calibration_at(judge.fingerprint())
+        if known is not None:
+            judge.use(Calibration.of(known))
         return judge
 
-    def insist(self, act: Callable[[Judge], None]) -> None:
+    def prepare(self) -> Prepared:
+        """Open the judge, and find out about the noise of its place unless that is known.
+
+        Raises:
+            TryAgain: the place cannot be reached now, or a process was killed each time.
+            Whatever else `judge` raises.
+        """
+
+        def act(judge: Judge) -> Prepared:
+            fingerprint = judge.fingerprint()
+            known = self._desk.state.calibration_at(fingerprint)
+            if known is None and (found := judge.calibrate()) is not None:
+                known = found.record()
+            return Prepared(fingerprint, known)
+
+        return self.insist(act)
+
+    def insist(self, act: Callable[[Judge], T]) -> T:
         """Do something with the judge that the climb cannot do without; again when only a process of it was killed.
 
         Raises:
@@ -121,36 +166,38 @@ class Bench:
         for left in reversed(range(_OPEN_TRIES)):
             try:
                 with self.at_device():
-                    act(self.judge())
-                return
+                    return act(self.judge())
             except (CairnError, OSError, WorkerFailure) as error:
                 self.close()
                 if not from_outside(error):
                     raise
-                if not left:
+                if not left or self._over.is_set():
                     raise TryAgain(
                         f"the judge could not finish: {error}", hint="the same command again"
                     ) from error
+        raise AssertionError("unreachable")
 
-    def settle(self, attempt: Attempt, number: int) -> dict[str, Any]:
+    def settle(self, job: Job) -> dict[str, Any]:
         """The receipt of an attempt; one that a killed launch has written already is not written again.
 
         Raises:
             Blocked: the judge's own processes, or git, failed.
             DiskFull: no room to write.
         """
-        desk = self._desk
+        desk, attempt = self._desk, job.attempt
         known = desk.receipts.find(climb=desk.spec.name, attempt=attempt.id)
         if known is not None:
             return known
         try:
             with self.at_device():
-                case = self._examine(attempt, number)
+                case = self._examine(job)
                 for _ in range(_DOUBTS):
                     if case.ruling is None or not self._doubtful(case.ruling.reason, attempt):
                         break
                     self.close()
-                    case = self._examine(attempt, number)
+                    case = self._examine(job)
+                if self._over.is_set():
+                    raise TryAgain("the climb is over")  # its workers were ended, and what they seem to say is nothing
                 return desk.receipts.add(record_of(case, self.judge(), climb=desk.spec.name, attempt=attempt.id))
         except (CairnError, OSError, WorkerFailure) as error:
             self.close()
@@ -185,10 +232,9 @@ class Bench:
                 raise
             return None
 
-    def _examine(self, attempt: Attempt, number: int) -> Case:
-        desk = self._desk
-        measured_beside_others = desk.spec.target.measured and attempt.round is not None
-        champion = desk.committed(desk.state.champion if measured_beside_others else attempt.parent)
+    def _examine(self, job: Job) -> Case:
+        desk, attempt = self._desk, job.attempt
+        champion = desk.committed(job.against)
         text = desk.git.read_blob(attempt.blob) if attempt.blob else b""
         tampered = Ruling("frozen_changed", ", ".join(attempt.tampered)[:600]) if attempt.tampered else None
         return self.judge().judge(
@@ -196,7 +242,7 @@ class Bench:
             desk.source(champion),
             self._margin(champion, text),
             known=tampered,
-            number=number,
+            number=job.number,
         )
 
     def _margin(self, champion: bytes, text: bytes) -> float | None:
@@ -205,6 +251,13 @@ class Bench:
         if simpler and not self._desk.spec.target.measured:
             return NOT_DEARER
         return self._desk.spec.margins.between(champion, text)
+
+
+def pristine(desk: Desk, name: str) -> Problem:
+    """The problem as it is now, in a fresh checkout of that name."""
+    commit = desk.state.problem_at
+    assert commit is not None
+    return load_problem(desk.worktrees.open(name, commit) / desk.problem_path)
 
 
 def from_outside(error: BaseException) -> bool:

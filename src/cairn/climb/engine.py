@@ -5,14 +5,16 @@ is judged, a judged one is decided from its receipt, so nothing is judged twice 
 Then attempts follow, one by one or in rounds, until a rule of `ends` says stop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from cairn.agents.protocol import Agent, EditOutcome
 from cairn.climb import dirty, ends
 from cairn.climb.anchors import Anchors
 from cairn.climb.batch import run_round
-from cairn.climb.bench import Bench, OpenJudge, TakeDevice, blocked_pause_s, is_disk_trouble
+from cairn.climb.bench import OpenJudge, TakeDevice, blocked_pause_s, is_disk_trouble
+from cairn.climb.crew import Crew
 from cairn.climb.desk import Desk
 from cairn.climb.failures import INFRA, RATE_LIMIT, RULES, pause_s
 from cairn.climb.interrupts import Interrupts
@@ -37,7 +39,7 @@ class Climb:
     Args:
         agent: who edits; in a round from several threads at once.
         on_event: told of every ledger line after it is on disk.
-        open_judge: gives the judge for the pristine problem.
+        judges: what gives the judge for the pristine problem, by the name of the place where its workers run.
         interrupts: signals, held back while a line of the ledger is written.
         say: told what a person should read.
 
@@ -51,13 +53,13 @@ class Climb:
         agent: Agent,
         *,
         on_event: Callable[[Event], None] = lambda event: None,
-        open_judge: OpenJudge,
+        judges: Mapping[str, OpenJudge],
         interrupts: Interrupts | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.spec = spec
         self._agent = agent
-        self._open_judge = open_judge
+        self._judges = judges
         self.take_device: TakeDevice | None = None
         self._say = say
         self.desk = Desk(spec, on_event, interrupts or Interrupts())
@@ -81,8 +83,8 @@ class Climb:
         desk.control.forget_stop()
         try:
             self._start()
-            with Bench(desk, self._open_judge, self.take_device) as bench:
-                reason = self._climb(bench)
+            with Crew(desk, self._judges, self.take_device) as crew:
+                reason = self._climb(crew)
             self._end(reason)
         except KeyboardInterrupt:
             desk.control.told_to_end = True
@@ -136,6 +138,7 @@ class Climb:
             attempts=self.spec.attempts,
             budgets=budgets | ({"wall_s": self.spec.wall_s} if self.spec.wall_s < float("inf") else {}),
             fence=fence_level(),
+            places=list(self._judges),
         )
 
     def _begin(self) -> None:
@@ -156,29 +159,33 @@ class Climb:
         }
         desk.write("climb.started", base=base, branch=branch, settings=settings)
 
-    def _measure(self, bench: Bench) -> None:
+    def _measure(self, crew: Crew) -> None:
         """Price baseline, start and champion, unless that was done in this very environment and champion line."""
         anchors = Anchors(
             self.desk.receipts, self.spec.name, self.spec.problem / "variants" / f"{self.spec.variant}.py"
         )
-        bench.insist(lambda judge: self._measure_with(judge, anchors))
+        place, found = crew.insist(lambda judge: self._measured_with(judge, anchors))
+        if found is not None:
+            self.desk.write("climb.measured", place=place, **found)
 
-    def _measure_with(self, judge: Judge, anchors: Anchors) -> None:
-        desk, state = self.desk, self.state
-        if state.measured is not None and state.measured["fingerprint"] == judge.fingerprint():
-            return
+    def _measured_with(self, judge: Judge, anchors: Anchors) -> dict[str, Any] | None:
+        """What an event says of the anchors here and now; None when they are known. In the judge's own thread."""
+        desk, state, fingerprint = self.desk, self.state, judge.fingerprint()
+        if state.measured is not None and state.measured["fingerprint"] == fingerprint:
+            return None
         start, champion = (desk.source(desk.committed(commit)) for commit in (state.base, state.champion))
-        desk.write("climb.measured", **anchors.measure(judge, start, champion, previous=state.measured))
+        known = {"fingerprint": fingerprint, "calibration": state.calibration_at(fingerprint)}
+        return anchors.measure(judge, start, champion, previous=known)
 
     # the loop
 
-    def _climb(self, bench: Bench) -> str:
+    def _climb(self, crew: Crew) -> str:
         """Go on until there is a reason to stop; give it."""
         desk = self.desk
-        phases = Phases(desk, self._agent, bench)
+        phases = Phases(desk, self._agent, crew)
         reason = sync(desk) if self.spec.sync.when == "once" else None
         if reason is None:
-            self._measure(bench)
+            self._measure(crew)
         first = True
         while reason is None:
             reason = self._finish_queue(phases)
@@ -189,13 +196,13 @@ class Climb:
             if reason is None and self.spec.sync.when == "each-iteration":
                 reason = sync(desk)
                 if reason is None:
-                    self._measure(bench)
+                    self._measure(crew)
             if reason is None:
                 if not first:
                     desk.control.wait(self.spec.pause_s)
                 first = False
                 reason = self._round(phases) if self.spec.batch else self._attempt(phases)
-        self._confirm(bench, reason)
+        self._confirm(crew, reason)
         return reason
 
     def _attempt(self, phases: Phases) -> str | None:
@@ -217,18 +224,21 @@ class Climb:
 
     def _finish_queue(self, phases: Phases) -> str | None:
         """Take every open attempt to its end; the reason to stop when the judge stays blocked."""
-        for attempt in list(self.state.queue):
-            times = 0
-            while not phases.finish(attempt):
-                times += 1
-                pause = blocked_pause_s(times)
-                if pause is None:
-                    return "judge_infra"
-                self._wait(pause, f"the judge could not finish {attempt.id}: {attempt.detail}")
-                if self.desk.control.stop_requested():
-                    return "stopped"
-                if self.desk.control.wall_left_s <= 0:
-                    return "wall_clock"
+        times, left = 0, phases.finish(self.state.queue)
+        while left:
+            times += 1
+            pause = blocked_pause_s(times)
+            if pause is None:
+                return "judge_infra"
+            others = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            self._wait(pause, f"the judge could not finish {left[0].id}{others}: {left[0].detail}")
+            if self.desk.control.stop_requested():
+                return "stopped"
+            if self.desk.control.wall_left_s <= 0:
+                return "wall_clock"
+            before, left = left, phases.finish(left)
+            if len(left) < len(before):
+                times = 0
         return None
 
     def put_aside(self, phases: Phases, attempt: Attempt, outcome: EditOutcome) -> str | None:
@@ -281,14 +291,14 @@ class Climb:
                 self.desk.git.set_ref(f"refs/cairn/{self.spec.name}/found-{len(self.ledger.events)}", found)
             self.desk.write("climb.repaired", what=f"branch {self.desk.branch.name}", found=found)
 
-    def _confirm(self, bench: Bench, reason: str) -> None:
+    def _confirm(self, crew: Crew, reason: str) -> None:
         """Quote nothing that was not found again: the champion against the original baseline, with fresh seeds."""
         state = self.state
         if reason not in _WORTH_CONFIRMING or state.champion_attempt is None:
             return
         if state.confirmed and state.confirmed["champion"] == state.champion:
             return
-        receipt = bench.confirm()
+        receipt = crew.confirm()
         if receipt is not None:
             found = headline(receipt)
             self.desk.write(

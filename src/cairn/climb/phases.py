@@ -5,6 +5,7 @@ kill the next launch looks at the phase and goes on. Only the edit itself is not
 far it came.
 """
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 
 from cairn.agents.protocol import Agent, EditOutcome, EditTask, Trial
 from cairn.climb import policy
-from cairn.climb.bench import Bench, Blocked, is_disk_trouble, judged_fields
+from cairn.climb.bench import Job, is_disk_trouble, judged_fields
 from cairn.climb.checks import run_checks
 from cairn.climb.claims import claim_fields, clean
 from cairn.climb.climb_log import write_log
+from cairn.climb.crew import Begun, Crew, Judged
 from cairn.climb.desk import Desk
 from cairn.climb.ends import counts_as_failure
 from cairn.climb.failures import AGENT, DISK, INFRA, class_of_agent
@@ -26,6 +28,7 @@ from cairn.climb.state import Attempt
 from cairn.climb.storage import bound_attempt
 from cairn.climb.worktrees import Edit, remove_tree
 from cairn.errors import BadInput, CairnError
+from cairn.judge.record import headline
 from cairn.learnings.signature import signature
 
 _MOST_TAMPERED = 100
@@ -35,10 +38,10 @@ _NO_ROOM = "the agent left hardly any room to write; what it wrote was removed"
 class Phases:
     """Takes attempts from one phase to the next. Everything but `edit` runs in the main thread."""
 
-    def __init__(self, desk: Desk, agent: Agent, bench: Bench) -> None:
+    def __init__(self, desk: Desk, agent: Agent, crew: Crew) -> None:
         self._desk = desk
         self._agent = agent
-        self._bench = bench
+        self._crew = crew
 
     def plan(self, **fields: Any) -> Attempt:
         """Announce an attempt; `fields` name its parent, lineage, round, variant and direction in a round."""
@@ -55,7 +58,7 @@ class Phases:
     def prepare(self, attempt: Attempt, siblings: Sequence[Trial] = ()) -> EditTask:
         """A folder and a prompt for an attempt; the edit is announced."""
         tree = self._desk.worktrees.open(attempt.id, attempt.parent)
-        task = task_for(self._desk, self._bench.problem(), attempt, tree, siblings)
+        task = task_for(self._desk, self._crew.problem(), attempt, tree, siblings)
         self._desk.write("attempt.editing", attempt=attempt.id)
         return task
 
@@ -133,22 +136,27 @@ class Phases:
         self._desk.worktrees.close(attempt.id)
         self._desk.write("attempt.abandoned", attempt=attempt.id, reason=reason, failure=failure, counts=False)
 
-    def finish(self, attempt: Attempt) -> bool:
-        """Take an edited attempt to its end; False when the judge was blocked, and it stays queued."""
-        if attempt.phase in ("planned", "editing"):
-            self.put_aside(attempt, "the climb was killed before the edit was done")
-            return True
-        if attempt.phase == "edited":
-            self._commit(attempt)
-        if attempt.phase in ("committed", "judging", "blocked") and not self.judge(attempt):
-            return False
-        self.conclude(attempt)
-        return True
+    def finish(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """Take attempts as far as they go: to their end, or to a place that was blocked; these stay queued.
 
-    def examine(self, attempt: Attempt) -> bool:
-        """Commit and judge an edited attempt without deciding it yet; False when the judge was blocked."""
-        self._commit(attempt)
-        return self.judge(attempt)
+        All are judged before any is decided, and then the cheapest first: it becomes the champion to beat.
+        """
+        for attempt in attempts:
+            if attempt.phase in ("planned", "editing"):
+                self.put_aside(attempt, "the climb was killed before the edit was done")
+            if attempt.phase == "edited":
+                self._commit(attempt)
+        self.judge([each for each in attempts if each.phase in ("committed", "judging", "blocked")])
+        for attempt in sorted(attempts, key=_order):
+            if not self._waits(attempt):
+                self.conclude(attempt)
+        return [attempt for attempt in attempts if self._waits(attempt)]
+
+    @staticmethod
+    def _waits(attempt: Attempt) -> bool:
+        """Whether an attempt has still to be judged."""
+        judgeable = attempt.candidate is not None or bool(attempt.tampered)
+        return attempt.phase in ("judging", "blocked") or (attempt.phase == "committed" and judgeable)
 
     def conclude(self, attempt: Attempt) -> None:
         """Check, decide and record an attempt that was judged, or needs no judge."""
@@ -170,22 +178,39 @@ class Phases:
                 desk.git.set_ref(desk.ref_of(attempt.id), candidate)
         desk.write("attempt.committed", attempt=attempt.id, candidate=candidate, refused=refused)
 
-    def judge(self, attempt: Attempt) -> bool:
-        """Judge an attempt that has something to judge; False when the judge could not finish."""
-        if attempt.candidate is None and not attempt.tampered:
-            return True
+    def judge(self, attempts: Sequence[Attempt]) -> None:
+        """Judge attempts that have something to judge, side by side where there are several places."""
         desk = self._desk
-        if attempt.phase != "judging":
-            desk.write("attempt.judging", attempt=attempt.id)
-        started = time.monotonic()
-        number = sum(1 for each in desk.state.decided if each.verdict) + 1
-        try:
-            receipt = self._bench.settle(attempt, number)
-        except Blocked as error:
-            desk.write("attempt.blocked", attempt=attempt.id, failure=INFRA, detail=clean(str(error)))
-            return False
-        desk.write("attempt.judged", attempt=attempt.id, **judged_fields(receipt, time.monotonic() - started))
-        return True
+        done = sum(1 for each in desk.state.attempts.values() if each.verdict)
+        waiting = [each for each in attempts if self._waits(each)]
+        jobs = [Job(each, done + at, self._against(each)) for at, each in enumerate(waiting, 1)]
+        with contextlib.closing(self._crew.judged(jobs)) as steps:
+            for step in steps:
+                if isinstance(step, Begun):
+                    desk.write("attempt.judging", attempt=step.job.attempt.id, place=step.place)
+                else:
+                    self._record_judged(step)
+
+    def _against(self, attempt: Attempt) -> str:
+        """What an attempt is judged beside: its parent, or where it is timed the champion of today."""
+        champion = self._desk.state.champion
+        return champion if self._desk.spec.target.measured and champion is not None else attempt.parent
+
+    def _record_judged(self, done: Judged) -> None:
+        desk, name, place = self._desk, done.job.attempt.id, done.place
+        if done.receipt is None:
+            seconds = round(done.seconds, 3)
+            why = clean(done.blocked)
+            desk.write("attempt.blocked", attempt=name, failure=INFRA, detail=why, place=place, lost_s=seconds)
+            return
+        fields = judged_fields(done.receipt, done.seconds)
+        host = done.receipt["fingerprint"].get("host", "")
+        measured = desk.state.measured or {}
+        if fields["measured_us"] and host != measured.get("fingerprint", {}).get("host", ""):
+            beside = headline(done.receipt).incumbent_us
+            if beside and desk.state.champion_us and done.job.against == desk.state.champion:
+                fields["comparable_us"] = fields["measured_us"] / beside * desk.state.champion_us
+        desk.write("attempt.judged", attempt=name, place=place, host=host, against=done.job.against, **fields)
 
     def _check(self, attempt: Attempt) -> None:
         wanted = attempt.verdict == "KEEP" and self._desk.spec.checks.commands and not policy.is_probe(attempt)
@@ -212,12 +237,14 @@ class Phases:
         desk.write("attempt.decided", attempt=attempt.id, decision=decision, commit=commit, why=why, counts=counts)
 
     def _beats_champion(self, attempt: Attempt) -> bool:
-        """Judged against the champion itself, or cheaper by the margin between different kernels."""
+        """Judged against the champion itself, or by its prediction cheaper by the margin between different kernels."""
         state = self._desk.state
-        if attempt.parent == state.champion or self._desk.spec.target.measured:
+        if (attempt.against or attempt.parent) == state.champion:
             return True
         if self._desk.branch.holds(attempt.id):
             return True  # the branch moved before a kill
+        if self._desk.spec.target.measured:
+            return False  # what was timed beside the champion before this one says nothing about this one
         if attempt.cost_us is None or state.champion_us is None:
             return False
         return attempt.cost_us < state.champion_us * (1 - (self._desk.spec.margins.edit or 0.0))
@@ -230,3 +257,9 @@ class Phases:
             desk.git.delete_ref(desk.ref_of(attempt.id))
         write_log(desk.state, desk.spec.folder / "log.md", attempt)
         desk.write("attempt.recorded", attempt=attempt.id)
+
+
+def _order(attempt: Attempt) -> tuple[bool, bool, float, str]:
+    """What was being decided when a kill came goes first, then the cheapest."""
+    decided = attempt.phase in ("deciding", "decided")
+    return (not decided, attempt.cost_us is None, attempt.cost_us or 0.0, attempt.id)

@@ -15,6 +15,7 @@ _LARGEST_BATCH = 256  # a climb has never more than one batch open
 # fields of an attempt that an event sets; they have the same names in the ledger
 _EVENT_FIELDS = {
     "planned": ("agent", "parent", "lineage", "round", "variant", "direction", "epoch"),
+    "judging": ("place",),
     "edited": (
         *("status", "hypothesis", "expected_effect", "evidence", "idea_class", "reject_if", "blob", "tampered"),
         *("tunables", "usage", "cost_usd", "cost_basis", "model", "agent_failure", "failure", "detail", "extra"),
@@ -24,7 +25,7 @@ _EVENT_FIELDS = {
     "blocked": ("detail",),
     "judged": (
         *("receipt", "verdict", "reason", "detail", "predicted_us", "measured_us", "ratio", "judge_s", "failure"),
-        "signature",
+        *("signature", "place", "host", "against", "comparable_us"),
     ),
     "checked": ("checks",),
     "decided": ("decision", "commit", "why"),
@@ -38,7 +39,9 @@ class Attempt:
 
     `phase`: planned, editing, edited, committed, judging, blocked, judged, checking, checked, deciding, decided,
     recorded or abandoned. `failure`: one of the classes of `failures.RULES`, or empty. `epoch`: counts environments
-    and champions; what was tried in another epoch may be tried again. Seconds are of this attempt alone.
+    and champions; what was tried in another epoch may be tried again. Seconds are of this attempt alone. `place`:
+    where it was judged, `host` by that machine's own name; `against`: the commit whose variant it was judged beside.
+    `comparable_us`: for another host than that of the anchors, what it would cost there by its ratio.
     """
 
     id: str
@@ -82,7 +85,11 @@ class Attempt:
     receipt: str | None = None
     predicted_us: float | None = None
     measured_us: float | None = None
+    comparable_us: float | None = None
     ratio: float | None = None
+    place: str = ""
+    host: str = ""
+    against: str = ""
     decision: str = ""
     why: str = ""
     commit: str | None = None
@@ -91,7 +98,9 @@ class Attempt:
 
     @property
     def cost_us(self) -> float | None:
-        """Its cost in the climb's own kind, predicted or measured."""
+        """Its cost in the climb's own kind, predicted or measured, on the scale of the anchors."""
+        if self.comparable_us is not None:
+            return self.comparable_us
         return self.predicted_us if self.predicted_us is not None else self.measured_us
 
     @property
@@ -134,6 +143,7 @@ class State:
     launch: dict[str, Any] = field(default_factory=dict)
     launches: int = 0
     environments: int = 0
+    calibrations: list[dict[str, Any]] = field(default_factory=list)
     waiting: dict[str, Any] | None = None
     stash: str | None = None
     totals: Totals = field(default_factory=Totals)
@@ -156,6 +166,11 @@ class State:
         """The baseline's anchor: what every claim is compared with in the end."""
         assert self.measured is not None
         return dict(self.measured["baseline"])
+
+    def calibration_at(self, fingerprint: dict[str, Any]) -> dict[str, Any] | None:
+        """The newest calibration of a place with this fingerprint; None where there is none or needs none."""
+        events = (event for event in reversed(self.calibrations) if event["fingerprint"] == fingerprint)
+        return next((event["calibration"] for event in events), None)
 
     @property
     def epoch(self) -> str:
@@ -205,9 +220,15 @@ def _launched(state: State, event: Event) -> None:
 
 def _measured(state: State, event: Event) -> None:
     state.measured = event
+    _calibrated(state, event)
     state.environments += 1
     state.champion_us = anchor_us(event["champion"])
     state.champion_receipt = event["champion"]["receipt"]
+
+
+def _calibrated(state: State, event: Event) -> None:
+    if event.get("calibration"):
+        state.calibrations.append(event)
 
 
 def _synced(state: State, event: Event) -> None:
@@ -242,6 +263,7 @@ _ACTS = {
     "climb.launched": _launched,
     "climb.measured": _measured,
     "climb.synced": _synced,
+    "place.opened": _calibrated,
     "climb.ended": _ended,
     "climb.waiting": _waiting,
     "climb.stashed": _stashed,

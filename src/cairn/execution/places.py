@@ -13,23 +13,28 @@ import shlex
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from cairn.errors import UsageError
+from cairn.journal import write_atomic
 from cairn.worker import wire
 from cairn.worker_process import WORKER_FOLDER
 
 
 @dataclass(frozen=True)
 class Place:
-    """A host that workers run on. `python`: what to start them with."""
+    """A host that workers run on. `python`: what to start them with.
+
+    `renew` finds out where the host is now, before the judge is opened there; it raises Unreachable when it is gone.
+    """
 
     name: str
     python: Path
+    renew: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -46,14 +51,33 @@ class Wanted:
     resources: Mapping[str, float] = field(default_factory=dict)
 
 
-class Backend(Protocol):
-    """Opens hosts. Each is described by what `near.py` needs: a command to reach it, or an address and a token."""
+class Host(Protocol):
+    """A host that a backend has opened."""
 
-    def open(self, wanted: Wanted, folder: Path) -> AbstractContextManager[list[dict[str, Any]]]:
-        """Connect; on leaving, everything that was started on the hosts is ended.
+    name: str
+
+    def facts(self) -> dict[str, Any]:
+        """What `near.py` needs to reach it now: a command, or an address and a token.
 
         Raises:
-            Missing: a host lacks what is needed. Unreachable: a host does not answer.
+            Unreachable: it does not answer.
+        """
+        ...
+
+
+Opened = Sequence[tuple[Host, dict[str, Any] | None]]
+
+
+class Backend(Protocol):
+    """Opens hosts."""
+
+    def open(self, wanted: Wanted, folder: Path) -> AbstractContextManager[Opened]:
+        """Connect; on leaving, everything that was started on the hosts is ended.
+
+        Gives each host with its facts, or with None when it does not answer yet.
+
+        Raises:
+            Missing: a host lacks what is needed. Unreachable: no host answers.
         """
         ...
 
@@ -67,12 +91,13 @@ def open_places(wanted: Wanted, home_python: Path) -> Iterator[list[Place]]:
         Missing, Unreachable: as the backend says.
     """
     if wanted.backend == "local":
-        yield [Place("local", home_python)]
+        names = ["local"] if wanted.slots == 1 else [f"local:{at}" for at in range(wanted.slots)]
+        yield [Place(name, home_python) for name in names]
         return
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cairn-places-")))
-        described = stack.enter_context(_backend(wanted.backend).open(wanted, folder))
-        yield [_place(folder / str(at), home_python, facts) for at, facts in enumerate(described)]
+        hosts = stack.enter_context(_backend(wanted.backend).open(wanted, folder))
+        yield [_place(folder / str(at), home_python, *opened) for at, opened in enumerate(hosts)]
 
 
 def _backend(name: str) -> Backend:
@@ -87,17 +112,22 @@ def _backend(name: str) -> Backend:
     raise UsageError(f"no backend `{name}`", hint="one of local, ssh, ray")
 
 
-def _place(folder: Path, home_python: Path, facts: Mapping[str, Any]) -> Place:
+def _place(folder: Path, home_python: Path, host: Host, facts: Mapping[str, Any] | None) -> Place:
     """Write the program that stands for a host's interpreter."""
     folder.mkdir(mode=0o700)
     about = folder / "place.json"
-    about.touch(mode=0o600)  # it can hold a token
-    about.write_text(json.dumps({**facts, "python": str(home_python)}), encoding="utf-8")
+    about.touch(mode=0o600)  # it can hold a token; nobody else can enter its folder either
+
+    def write(facts: Mapping[str, Any]) -> None:
+        write_atomic(about, json.dumps({**facts, "python": str(home_python)}))
+
+    if facts is not None:
+        write(facts)
     command = [sys.executable, "-E", "-s", "-S", "-B", str(WORKER_FOLDER / "near.py"), str(about)]
     program = folder / wire.FAR_PYTHON
     program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', encoding="utf-8")
     program.chmod(0o700)
-    return Place(str(facts["name"]), program)
+    return Place(host.name, program, lambda: write(host.facts()))
 
 
 @dataclass(frozen=True)

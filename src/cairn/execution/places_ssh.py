@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.errors import Missing, Unreachable, UsageError
-from cairn.execution.places import Bundle, Wanted, bundle
+from cairn.execution.places import Bundle, Host, Opened, Wanted, bundle
 
 _CONNECT_S, _ASK_S = 20.0, 60.0
 _OPTIONS = (
@@ -30,27 +30,36 @@ class SshBackend:
     """Opens one host for each address; an address is whatever `ssh` takes."""
 
     @contextlib.contextmanager
-    def open(self, wanted: Wanted, folder: Path) -> Iterator[list[dict[str, Any]]]:
+    def open(self, wanted: Wanted, folder: Path) -> Iterator[Opened]:
         """Connect to all hosts and put the worker folder there."""
         if not wanted.addresses:
             raise UsageError("--backend ssh needs a host", hint="--address HOST")
         packed = bundle()
         with contextlib.ExitStack() as stack:
-            found = []
+            hosts: list[tuple[Host, dict[str, Any] | None]] = []
             for at, address in enumerate(wanted.addresses):
-                host = _Host(address, folder / f"c{at}")
+                host = _SshHost(address, folder / f"c{at}", packed, wanted.far_python or "python3")
                 stack.callback(host.close)
-                host.connect()
-                found.append(host.prepared(packed, wanted.far_python or "python3"))
-            yield found
+                try:
+                    hosts.append((host, host.facts()))
+                except Unreachable as error:
+                    trouble = error
+                    hosts.append((host, None))
+            if not any(facts for _, facts in hosts):
+                raise trouble
+            yield hosts
 
 
-class _Host:
-    """One host and its standing connection."""
+class _SshHost:
+    """One host and its standing connection; a `Host`."""
 
-    def __init__(self, address: str, control: Path) -> None:
+    def __init__(self, address: str, control: Path, packed: Bundle, python: str) -> None:
         if address.startswith("-"):
             raise UsageError(f"`{address}` is no host")
+        self.name = f"ssh:{address}"
+        self._packed = packed
+        self._python = python
+        self._facts: dict[str, Any] = {}
         self._address = address
         self._control = control
         self._environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -60,7 +69,16 @@ class _Host:
     def _ssh(self, *words: str) -> list[str]:
         return [*self._program, *_OPTIONS, "-S", str(self._control), *words]
 
-    def connect(self) -> None:
+    def facts(self) -> dict[str, Any]:
+        """The command that reaches it; a standing connection that was lost is opened again first."""
+        if self._master is None or self._master.poll() is not None:
+            self.close()
+            self._control.unlink(missing_ok=True)
+            self._connect()
+            self._facts = self._prepared(self._packed, self._python)
+        return self._facts
+
+    def _connect(self) -> None:
         """Open the standing connection.
 
         Raises:
@@ -91,9 +109,10 @@ class _Host:
         assert self._master.stderr is not None
         self._master.terminate()
         _, said = self._master.communicate()
+        self._master = None
         return said.decode("utf-8", "replace").strip()[-400:]
 
-    def prepared(self, packed: Bundle, python: str) -> dict[str, Any]:
+    def _prepared(self, packed: Bundle, python: str) -> dict[str, Any]:
         """Put the worker folder there if it is not, and look whether the interpreter has jax."""
         place = f".cache/cairn/bundles/{packed.digest}"
         # into a folder of its own first, then into place in one step: another climb may do the same now
@@ -108,7 +127,7 @@ class _Host:
         self._asked(shlex.join([python, "-c", _PROBE]), b"", needs=f"{python} with jax")
         far = shlex.join([python, "-E", "-s", "-B", f"{where}/far.py", "stdio"])
         command = self._ssh("-T", "--", self._address, f"exec {far}")
-        return {"name": f"ssh:{self._address}", "command": command, "environment": self._environment}
+        return {"name": self.name, "command": command, "environment": self._environment}
 
     def _asked(self, line: str, data: bytes, needs: str = "a POSIX shell, tar and room below ~/.cache") -> str:
         try:
@@ -138,3 +157,4 @@ class _Host:
         if self._master.poll() is None:
             self._master.kill()
             self._master.communicate()
+        self._master = None

@@ -8,6 +8,7 @@ and against a careless agent, not against the owner of the disk.
 import hashlib
 import json
 import secrets
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ _NO_PREVIOUS = "0" * 64
 
 
 class ReceiptBook:
-    """The receipts of a climb or of single judgements, in one append-only file."""
+    """The receipts of a climb or of single judgements, in one append-only file; safe in any thread."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,6 +31,7 @@ class ReceiptBook:
         self._lock = FileLock(str(path) + ".lock")
         self._known: list[dict[str, Any]] = []
         self._offset = 0
+        self._threads = threading.RLock()  # judges that work side by side share a book
 
     def add(self, record: dict[str, Any]) -> dict[str, Any]:
         """Write a receipt; give it back with its id, its time, the hash before it and its own.
@@ -38,6 +40,10 @@ class ReceiptBook:
         `cairn judge verify` judges again.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._threads:
+            return self._add(record)
+
+    def _add(self, record: dict[str, Any]) -> dict[str, Any]:
         self._keep_sources(record.get("sources", {}))
         record = {key: value for key, value in record.items() if key != "sources"}
         now = datetime.now(UTC)
@@ -69,8 +75,9 @@ class ReceiptBook:
 
     def all(self) -> list[dict[str, Any]]:
         """Every receipt, oldest first; a line torn by a kill was never announced and is left out."""
-        self._offset = self._journal.read_on(self._known, self._offset)
-        return list(self._known)
+        with self._threads:
+            self._offset = self._journal.read_on(self._known, self._offset)
+            return list(self._known)
 
     def find(self, **fields: object) -> dict[str, Any] | None:
         """The newest receipt whose top-level fields have these values."""

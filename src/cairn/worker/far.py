@@ -33,6 +33,11 @@ _LINE_BYTES = 1 << 20
 _LOOK_S, _GRACE_S = 0.2, 2.0
 _MEMORY_BYTES, _PROCESSES = 12 * 2**30, 64
 _LOG_BYTES = 8000
+# which of a host's chips a cluster has given to a worker: another worker's are none of its business
+_OWN_CHIPS = (
+    *("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"),
+    *("TPU_VISIBLE_CHIPS", "TPU_CHIPS_PER_HOST_BOUNDS", "TPU_HOST_BOUNDS"),
+)
 Send = Callable[[bytes], Any]
 _workers: "set[_Worker]" = set()
 _leaving = threading.Event()  # a host that is taken away says nothing about its workers
@@ -217,10 +222,11 @@ def _say_end(send: Send, code: int | None, log: bytes) -> None:
 
 
 def _environment(wanted: dict[str, str], folder: Path, mark: str) -> dict[str, str]:
-    """Nothing of this host's environment but where programs and the accelerator's driver are."""
+    """Nothing of this host's environment but where programs, the accelerator's driver and its own chips are."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    own = {name: os.environ[name] for name in _OWN_CHIPS if name in os.environ}
     private = {"HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-    return {**kept, **wanted, **private, _MARK: mark}
+    return {**kept, **wanted, **own, **private, _MARK: mark}
 
 
 def _processes() -> dict[int, tuple[int, int, str]]:

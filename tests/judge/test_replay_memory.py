@@ -46,6 +46,16 @@ def pairs_of_halves(x, out):
     out[...] = pltpu.bitcast(words << 16, jnp.float32)
 
 
+def every_third_word(x, out):
+    """Strided rows of words in a buffer of halves, two of which make a word."""
+    words = x.bitcast(jnp.uint32)[pl.ds(1, 8, stride=3), :]
+    out[...] = pltpu.bitcast(words << 16, jnp.float32)
+
+
+def every_fourth_half(x, out):
+    out[...] = x.bitcast(jnp.bfloat16)[pl.ds(3, 8, stride=4), :].astype(jnp.float32)
+
+
 def store_words(x, out):
     out.bitcast(jnp.int32)[...] = pltpu.bitcast(x[...], jnp.int32)
 
@@ -139,11 +149,15 @@ def inner_pipeline(x):
 
 
 INDICES = np.array([5, 9, 2, 0, 15, 3, 3, 8], I32)
+HALVES = normal(64, 128).astype(BF16)
+WORDS = np.ascontiguousarray(np.moveaxis(HALVES.reshape(32, 2, 128), 1, 2)).view(F32)[..., 0]
 KERNELS = {
     "rows at indices in scalar memory": (from_smem(dynamic_rows)(8), (INDICES, X), X[INDICES]),
     "every other row": (whole(strided_rows, 8), (X,), X[1:16:2]),
     "store every other row": (whole(strided_store, 32), (X,), np.stack([X, X * 0], 1).reshape(32, 128)),
     "low halves of words": (whole(pairs_of_halves, 8), (X.astype(BF16),), X.astype(BF16).astype(F32)[::2]),
+    "every third word of halves": (whole(every_third_word, 8), (HALVES,), HALVES.astype(F32)[2:48:6]),
+    "every fourth half of words": (whole(every_fourth_half, 8), (WORDS,), HALVES.astype(F32)[3:32:4]),
     "words stored into halves": (
         block_call(store_words, ((16, 128), BF16)),
         (X.astype(BF16),),

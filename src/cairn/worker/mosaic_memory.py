@@ -105,6 +105,19 @@ class Packed:
         return (*outer, held, lanes), slice(rows.start - first * factor, rows.stop - first * factor, rows.step)
 
     def __getitem__(self, where: tuple[slice, ...]) -> Any:
+        """A fresh array of the wanted elements; only the rows that hold them are converted."""
+        *outer, rows, lanes = where
+        wide, narrow = self._base.dtype.itemsize, self.dtype.itemsize
+        if narrow > wide:
+            groups = self._base[(*outer, slice(None), lanes)]
+            groups = groups.reshape(*groups.shape[:-2], self.shape[-2], narrow // wide, groups.shape[-1])
+            return _widened(groups[..., rows, :, :], self.dtype)
+        factor = wide // narrow
+        if rows.step % factor == 0:  # every wanted row is the same part of a row of the base
+            first, step = rows.start // factor, rows.step // factor
+            count = len(range(rows.start, rows.stop, rows.step))
+            held = self._base[(*outer, slice(first, first + (count - 1) * step + 1, step), lanes)]
+            return _parts(held, self.dtype)[..., rows.start % factor].copy()
         outside, inside = self._outside(where)
         return repacked(self._base[outside], self.dtype)[..., inside, :]
 
@@ -120,11 +133,19 @@ def repacked(x: Any, dtype: Any) -> Any:
     *outer, rows, lanes = x.shape
     if x.dtype.itemsize > dtype.itemsize:
         factor = x.dtype.itemsize // dtype.itemsize
-        parts = np.ascontiguousarray(x)[..., None].view(dtype)  # [..., rows, lanes, factor], low bits first
-        return np.moveaxis(parts, -1, -2).reshape(*outer, rows * factor, lanes)
+        return np.moveaxis(_parts(x, dtype), -1, -2).reshape(*outer, rows * factor, lanes)
     factor = dtype.itemsize // x.dtype.itemsize
-    parts = np.moveaxis(x.reshape(*outer, rows // factor, factor, lanes), -2, -1)
-    return np.array(np.ascontiguousarray(parts).view(dtype)[..., 0])
+    return _widened(x.reshape(*outer, rows // factor, factor, lanes), dtype)
+
+
+def _parts(x: Any, dtype: Any) -> Any:
+    """[..., rows, lanes] of wide elements as [..., rows, lanes, parts] of narrow ones, low bits first."""
+    return np.ascontiguousarray(x)[..., None].view(dtype)
+
+
+def _widened(x: Any, dtype: Any) -> Any:
+    """[..., rows, parts, lanes] of narrow elements as [..., rows, lanes] of wide ones, low bits first."""
+    return np.ascontiguousarray(np.moveaxis(x, -2, -1)).view(dtype)[..., 0]
 
 
 def region(buffer: Any, starts: list[int], sizes: tuple[int, ...], strides: list[int]) -> tuple[slice, ...]:

@@ -1,5 +1,6 @@
 """Operations on whole vectors: shapes, slices, reductions, rotations, gathers and the matrix unit."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -234,8 +235,8 @@ def _product(dimensions: list[list[int]], node: Node) -> Call:
         a, b = a.transpose(axes_a), b.transpose(axes_b)
         batch, rows = a.shape[:batches], a.shape[batches : batches + frees]
         columns = b.shape[batches + contracted :]
-        inner = int(np.prod(a.shape[batches + frees :]))
-        flat = a.reshape(*batch, int(np.prod(rows)), inner) @ b.reshape(*batch, inner, int(np.prod(columns)))
+        inner = math.prod(a.shape[batches + frees :])
+        flat = a.reshape(*batch, math.prod(rows), inner) @ b.reshape(*batch, inner, math.prod(columns))
         return flat.reshape(*batch, *rows, *columns).transpose(permutation)
 
     return multiply

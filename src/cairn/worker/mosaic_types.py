@@ -109,6 +109,8 @@ def poison(shape: tuple[int, ...], dtype: Any) -> Any:
     if dtype.kind in "iu":
         pattern = int.from_bytes(bytes([_PATTERN]) * dtype.itemsize, "little")
         return np.full(shape, pattern, dtype)
+    if dtype.itemsize == 2:  # NumPy fills its own types an order of magnitude faster
+        return np.full(shape, np.array(np.nan, dtype).view(np.uint16)).view(dtype)
     return np.full(shape, np.nan, dtype)
 
 

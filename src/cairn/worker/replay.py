@@ -14,7 +14,7 @@ import arrays  # type: ignore[import-not-found]
 from stablehlo_program import ReplayProgram  # type: ignore[import-not-found]
 
 Reply = tuple[dict[str, Any], list[bytes]]
-_KEPT_PROGRAMS = 8
+_KEPT_PROGRAMS = 32  # a problem's shapes, times a variant and the baseline, with room for the next variant
 _programs: OrderedDict[str, ReplayProgram] = OrderedDict()
 
 

@@ -99,6 +99,34 @@ def blocks_too_large():
     )
 
 
+def blocks_too_large_together():
+    """Each fits; the compiler unrolls all of the product before it adds them up, which takes minutes."""
+
+    def kernel(x, y, out):
+        out[...] += jnp.dot(x[...], y[...], preferred_element_type=F32).astype(BF16)
+
+    array = ShapeDtypeStruct((8192, 8192), BF16)
+    left = pl.BlockSpec((2048, 2048), lambda i, j, k: (i, k))
+    right = pl.BlockSpec((2048, 2048), lambda i, j, k: (k, j))
+    out = pl.BlockSpec((2048, 2048), lambda i, j, k: (i, j))
+    call = _call(kernel, array, grid=(4, 4, 4), in_specs=[left, right], out_specs=out)
+    return call, (array, array)
+
+
+def limit_exceeded():
+    """Whether it fits is not certain beforehand, as XLA might park the operand."""
+    spec = pl.BlockSpec((2048, 768), lambda i: (i, 0))
+    array = ShapeDtypeStruct((8192, 768), F32)
+    return _call(_copy, array, grid=(4,), in_specs=[spec], out_specs=spec), (array,)
+
+
+def one_core_too_few():
+    spec = pl.BlockSpec((8, 128), lambda i: (i, 0))
+    parallel = pltpu.CompilerParams(dimension_semantics=(pltpu.CORE_PARALLEL,))
+    array = ShapeDtypeStruct((32, 128), F32)
+    return _call(_copy, array, grid=(4,), in_specs=[spec], out_specs=spec, compiler_params=parallel), (array,)
+
+
 def table_too_large():
     def kernel(table, x, out):
         out[...] = x[...] * table[0]

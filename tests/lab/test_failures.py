@@ -66,3 +66,14 @@ def test_texts_are_bounded():
     failure = classify("ValueError", "x" * 100_000)
     assert len(failure.line) <= 400
     assert len(failure.detail) <= 8_000
+
+
+def test_an_assertion_without_words_is_told_by_its_code():
+    traceback = (
+        'Traceback (most recent call last):\n  File "/x/cairn/worker/user.py", line 9, in lower\n    run()\n'
+        '  File "/home/me/mine.py", line 7, in check\n    assert rows % 128 == 0\n           ^^^^\nAssertionError\n'
+    )
+    failure = classify("AssertionError", "", traceback)
+    assert failure.line == "AssertionError at mine.py:7: assert rows % 128 == 0"
+    assert failure.source == "/home/me/mine.py:7"
+    assert classify("AssertionError", "").line == "AssertionError without a message"

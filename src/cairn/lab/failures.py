@@ -53,6 +53,8 @@ _HINTS = {
     "scalar-prefetch references after them.",
     "captured": "An array from outside is used inside the kernel: pass it as an input, or make it from scalars.",
     "traced_value": "Python cannot decide by a value that is known on the chip only: use pl.when, jnp.where, lax.cond.",
+    "parallel": "A CORE_PARALLEL axis has one step for each core of the device: use PARALLEL, which the compiler "
+    "divides itself, or make the axis as long as there are cores.",
     "layout": "The vector layout needed here cannot be made: avoid reshapes that move the last two dimensions.",
     "crash": "The compiler process died: simplify the kernel; the same source will crash it again.",
     "timeout": "Compiling took too long: the unrolled body is probably too large; use smaller blocks or a loop.",
@@ -68,6 +70,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("smem_oom", r"(ran out of memory|would exceed memory|exhausted).{0,600}\bsmem\b|\bsmem\b.{0,200}exceed"),
         ("smem_oom", r"would exceed memory.{0,600}space=sflag"),
         ("vmem_oom", r"E1001\b|ScopedVmemOom|(ran out of memory|would exceed memory).{0,600}\bvmem\b"),
+        ("parallel", r"core-parallel dimension"),
         ("vmem_oom", r"RESOURCE_EXHAUSTED.{0,2000}(input window|output window|scratch operand|scoped)"),
         (
             "block_shape",
@@ -111,6 +114,8 @@ _MOSAIC = re.compile(
     r"^(?:INTERNAL: )?Mosaic failed to compile TPU kernel with MLIR module name \S.*? HLO name `[^`]*`: "
 )
 _SCOPED = re.compile(r"Scoped allocation with size \S+ and limit \S+ exceeded[^\n]*? by [\d.]+\w")
+_BUFFERS = re.compile(r"^Buffers: (.+)$", re.MULTILINE)  # `worker.vmem_account`
+_FRAME = re.compile(r'^ *File "(?P<file>[^"\n]+)", line (?P<line>\d+), in .*\n(?P<code> +\S.*)$', re.MULTILINE)
 _ALLOCATION = re.compile(
     r"Allocation \(size=(?P<size>\d+)\) would exceed memory \(size=(?P<most>\d+)\).{0,200}?shape = '(?P<shape>[^']*)', "
     r"space=(?P<space>\w+).{0,200}?tag = '(?P<tag>[^'\n]*)",
@@ -142,7 +147,7 @@ def classify(error_type: str, message: str, traceback: str = "") -> Failure:
     kind = error_type if error_type in ("crash", "timeout") else _kind(error_type, message)
     return Failure(
         kind=kind,
-        line=_informative(message),
+        line=_informative(message) if message.strip() else _wordless(error_type, traceback),
         source=_source(message, traceback),
         hint=_HINTS[kind],
         detail=message[:_MAX_DETAIL_CHARS],
@@ -173,9 +178,10 @@ def _kind(error_type: str, message: str) -> str:
 
 def _informative(message: str) -> str:
     """The first line that says something, without the wrapping that every message of its kind has."""
-    scoped = _SCOPED.search(message)
-    if scoped:
-        return scoped[0]
+    scoped, buffers = _SCOPED.search(message), _BUFFERS.search(message)
+    if scoped or buffers:
+        words = scoped[0] if scoped else message.splitlines()[0]
+        return (f"{words}: {buffers[1]}" if buffers else words)[:_MAX_LINE_CHARS]
     buffer = _ALLOCATION.search(message)
     if buffer:
         return _buffer_line(buffer)[:_MAX_LINE_CHARS]
@@ -186,6 +192,16 @@ def _informative(message: str) -> str:
     if line.endswith(":") and len(lines) > 1:
         line = f"{line} {lines[1]}"
     return line[:_MAX_LINE_CHARS]
+
+
+def _wordless(error_type: str, traceback: str) -> str:
+    """What a bare `assert` checks, from the innermost frame of the traceback."""
+    frames = [match for match in _FRAME.finditer(traceback) if "cairn/worker/" not in match["file"]]
+    if not frames:
+        return f"{error_type} without a message"
+    last = frames[-1]
+    place = f"{last['file'].rpartition('/')[2]}:{last['line']}"
+    return f"{error_type} at {place}: {last['code'].strip()}"[:_MAX_LINE_CHARS]
 
 
 def _buffer_line(match: re.Match[str]) -> str:

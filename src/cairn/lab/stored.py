@@ -17,7 +17,7 @@ from cairn.lab.failures import Failure
 from cairn.worker_process import WORKER_FOLDER
 
 FORMAT = 4  # of what `encode` writes; raise it when `CompileResult` or `Dump` changes
-COMPILER_FILES = ("compiler.py", "known_operands.py")
+COMPILER_FILES = ("compiler.py", "known_operands.py", "vmem_account.py")
 _PASSING = ("crash", "timeout")
 _LEVEL = 1  # dumps are megabytes of text: the fastest level already shrinks them twelvefold
 

@@ -23,6 +23,7 @@ from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 from jaxlib.mlir import ir
 from known_operands import known_operands  # type: ignore[import-not-found]
+from vmem_account import KERNEL_CALL, Account, VmemExceeded, accounts, check  # type: ignore[import-not-found]
 
 _MEMORY_FIELDS = (
     "argument_size_in_bytes",
@@ -31,6 +32,8 @@ _MEMORY_FIELDS = (
     "alias_size_in_bytes",
     "generated_code_size_in_bytes",
 )
+_VMEM_FULL = "in memory space vmem"
+BUFFERS = "Buffers: "  # `lab.failures` looks for it
 _devices: dict[str, Any] = {}
 Path("dump").mkdir(exist_ok=True)  # where the dump flags point, below the working folder
 
@@ -66,7 +69,7 @@ def compile_export(exported: bytearray, topology: str, given: Sequence[dict[str,
     jitted = jax.jit(program.call, keep_unused=True, **place)
     lowered = jitted.trace(*arguments).lower(lowering_platforms=("tpu",))
     lowered_s = time.monotonic() - started
-    compiled = lowered.compile()
+    compiled = _compiled(lowered, _accounts(program), topology)
     return {
         "seconds": {"lower": lowered_s, "compile": time.monotonic() - started - lowered_s},
         "memory": _memory(compiled.memory_analysis()),
@@ -78,13 +81,37 @@ def compile_export(exported: bytearray, topology: str, given: Sequence[dict[str,
     }
 
 
+def _accounts(program: Any) -> list[Account]:
+    """What its kernels ask of vector memory; nothing where there is none or its program cannot be read."""
+    if KERNEL_CALL.encode() not in program.mlir_module_serialized:
+        return []
+    found: list[Account] = accounts(program.mlir_module())
+    return found
+
+
+def _compiled(lowered: Any, kernels: list[Account], topology: str) -> Any:
+    """The compiled program; what vector memory cannot hold is told at once, and with its buffers.
+
+    Raises:
+        VmemExceeded: a kernel's blocks do not fit, or the compiler ran out of vector memory.
+        Exception: whatever else the compiler raises.
+    """
+    check(kernels, topology)
+    try:
+        return lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if _VMEM_FULL not in str(error) or not kernels:
+            raise
+        named = " | ".join(str(account) for account in kernels)
+        raise VmemExceeded(f"{error}\n{BUFFERS}{named}") from error
+
+
 def _known(program: Any, given: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Integer operands of kernels that follow from constants and from what is given about the inputs.
 
     Nothing where the CPU cannot work them out. The compiled program stays a function of all its inputs.
     """
-    module: bytes = program.mlir_module_serialized
-    if b"tpu_custom_call" not in module:
+    if KERNEL_CALL.encode() not in program.mlir_module_serialized:
         return []
     try:
         found: list[dict[str, Any]] = known_operands(program.mlir_module(), _inputs_of(program, given))

@@ -1,14 +1,21 @@
 """Timing: the statistics against simulation, and real pairs of programs in real processes on the CPU."""
 
 import math
+import os
 import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # an installed libtpu would look for a TPU first
 
-from cairn.judge import evidence
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+from cairn.judge import evidence, tracing
 from cairn.judge.calibration import Calibration, ShapeNoise, share_of
 from cairn.judge.protocol import VariantSource
 from cairn.judge.record import headline, record_of
@@ -18,6 +25,7 @@ from cairn.problem import load_problem
 from cairn.roofline import parse_target
 from workspace import TOY
 
+PYTHON = Path(sys.executable)
 HEAD = (
     "import dataclasses\nimport jax.numpy as jnp\n@dataclasses.dataclass(frozen=True)\nclass Config:\n    pass\n"
 )
@@ -164,11 +172,42 @@ def test_a_champion_is_confirmed_with_the_noise_of_the_machine_beside_it(judge: 
     assert timing["ratio_high"] < 0.9
     assert timing["device"]["platform"] == "cpu"
     assert all(0.5 < share <= 1 for share in timing["timed_share"])
+    trace = timing["device_trace"]
+    assert trace["agrees"], trace
+    assert trace["candidate"]["busy_us"] < 5 * timing["candidate_us"]
+    assert trace["candidate"]["events"] >= 1
     found = headline(receipt)
     assert found.us is not None
     assert found.incumbent_us is not None
     assert found.us < found.incumbent_us
     assert {"kind", "processor", "host", "jax"} <= judge.fingerprint().keys()
+
+
+def test_a_trace_contradicts_a_clock_that_stopped_too_early() -> None:
+    """The device's own account of a real program, beside what it took and beside a fifth of a tenth of that."""
+    x = np.ones((512, 512), np.float32)
+    spec = jax.ShapeDtypeStruct(x.shape, x.dtype)
+    program = bytes(export.export(jax.jit(lambda a: jnp.tanh(a @ a) @ a), platforms=["cpu"])(spec).serialize())
+    found = tracing.device_time(
+        PYTHON, "cpu", program, ([{"shape": [512, 512], "dtype": "float32"}], [x.tobytes()])
+    )
+    assert isinstance(found, tracing.DeviceTime), found
+    assert found.events >= 2
+    assert found.busy_us > 0
+    honest = 1.2 * found.busy_us
+    assert tracing.verdict(found, found, (honest, honest))["agrees"]
+    assert not tracing.verdict(found, found, (honest, honest / 50))["agrees"]
+    # a machine that was busy while it was recorded excuses both alike
+    assert tracing.verdict(found, found, (honest / 50, honest / 50))["agrees"]
+    # thousands of operations cost the recording more than the program
+    many = tracing.DeviceTime(38_600.0, 15_003.0, 75_015.0)
+    assert tracing.verdict(found, many, (honest, 9_000.0))["agrees"]
+
+
+def test_what_cannot_be_recorded_has_no_trace() -> None:
+    found = tracing.check(PYTHON, "cpu", [b"no program"] * 2, ([], []), (1.0, 1.0))
+    assert found["agrees"] is None
+    assert found["why"].startswith("no trace")
 
 
 @pytest.mark.timeout(240)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cairn.errors import BadInput
+from cairn.judge import tracing
 from cairn.judge.calibration import ALPHA, Calibration, share_of
 from cairn.judge.case import Case
 from cairn.judge.clock import ClockDisagreement
@@ -19,7 +20,6 @@ from cairn.problem import Problem
 from cairn.worker_process import WorkerFailure
 
 _INPUT_SETS = 3
-PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 
 
 class _WrongAnswer(Exception):
@@ -54,6 +54,23 @@ class MeasuredCost:
     def stages(self, progress: Callable[[str, str], None]) -> dict[str, Callable[[Case, Runner], Ruling | None]]:
         """Time and decide, in this order."""
         return {"time": lambda case, runner: self._time(case, runner, progress), "decide": self._decide}
+
+    def trace(self, case: Case, runner: Runner) -> Ruling | None:
+        """Before a KEEP: the device's own account of the headline shape, where it gives one."""
+        theirs = self._programs.lower_alone(case.incumbent, self._bench[:1])
+        mine = self._programs.lower_all(case.variant, runner, self._bench[:1])
+        assert isinstance(theirs, list)  # both have been timed
+        assert isinstance(mine, list)
+        inputs = self._draw(0)[0]
+        timing = case.timings[0]
+        timing.trace = tracing.check(
+            self._python,
+            self._platform,
+            [*theirs, *mine],
+            (inputs.specs, inputs.blobs),
+            (timing.incumbent_us, timing.candidate_us),
+        )
+        return Ruling("clock_disagrees", timing.trace["why"]) if timing.trace["agrees"] is False else None
 
     def prepare(self, programs: Sequence[bytes]) -> None:
         """Nothing can be timed ahead: the machine has to be idle."""

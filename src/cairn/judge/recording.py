@@ -8,10 +8,9 @@ from typing import Any
 
 from cairn.errors import BadInput, Missing
 from cairn.judge.executors import DeviceExecutor
-from cairn.judge.measured import PLATFORMS
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, VariantSource
-from cairn.judge.timing import timer_environment
+from cairn.judge.timing import PLATFORMS, InputSet, timer_environment
 from cairn.judge.verdict import Ruling
 from cairn.problem import Problem, Shape
 from cairn.roofline import Target
@@ -49,22 +48,34 @@ def record_profile(
         programs = Programs(oracle, lambda: Runner(python, limits), platform)
         (program,) = _allowed(programs.lower_alone(variant, [shape]), path)
         _allowed(executor.vet(program), path)
-        specs, blobs = oracle.inputs(secrets.randbits(31), shape, problem.families[0])
-        recorder = stack.enter_context(WorkerProcess(python, "recorder", environment=timer_environment(platform)))
-        try:
-            header = {"op": "record", "inputs": specs, "steps": steps}
-            reply, contents = recorder.ask(header, [program, *blobs], timeout_s=limits.call_s)
-        except WorkerFailure as failure:
-            if failure.reason == "timeout":
-                hint = "fewer --steps, or a smaller --shape"
-                raise BadInput(
-                    f"the recording takes longer than {limits.call_s:g} s", path=path, hint=hint
-                ) from failure
-            raise BadInput(f"it cannot be recorded: {failure.detail[:600]}", path=path) from failure
-    files = dict(zip(reply["files"], contents, strict=True))
+        inputs = oracle.inputs(secrets.randbits(31), shape, problem.families[0])
+    try:
+        reply, files = record_program(python, platform, program, inputs, steps, limits.call_s)
+    except WorkerFailure as failure:
+        if failure.reason == "timeout":
+            hint = "fewer --steps, or a smaller --shape"
+            raise BadInput(
+                f"the recording takes longer than {limits.call_s:g} s", path=path, hint=hint
+            ) from failure
+        raise BadInput(f"it cannot be recorded: {failure.detail[:600]}", path=path) from failure
     if not files:
         raise Missing("the profiler wrote no file", hint="look at: cairn doctor")
     return Recording(files, str(reply["kind"]), str(reply["jax"]), shape)
+
+
+def record_program(
+    python: Path, platform: str, program: bytes, inputs: InputSet, steps: int, timeout_s: float
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Run a program that may be run here `steps` times under the profiler: what it ran on, and the files by name.
+
+    Raises:
+        WorkerFailure: the program failed, or took too long.
+    """
+    specs, blobs = inputs
+    with WorkerProcess(python, "recorder", environment=timer_environment(platform)) as recorder:
+        header = {"op": "record", "inputs": specs, "steps": steps}
+        reply, contents = recorder.ask(header, [program, *blobs], timeout_s=timeout_s)
+    return reply, dict(zip(reply["files"], contents, strict=True))
 
 
 def _allowed(found: Any, path: Path) -> Any:

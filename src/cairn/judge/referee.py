@@ -1,7 +1,7 @@
 """The judge: one variant in, one ruling out, cheap stages before dear ones, stopping at the first that fails.
 
     frozen -> load -> live -> correct -> compile -> physics -> decide -> beyond -> confirm     a chip, predicted
-    frozen -> load -> live -> correct -> beyond -> time -> decide                              a device, measured
+    frozen -> load -> live -> correct -> beyond -> time -> decide -> trace                      a device, measured
 
 A variant lives in a process of its own that gets inputs and gives outputs; what it prints or claims is a log.
 Seeds, truth and tolerance are the examiner's; programs are compiled and priced where no variant's Python is. What
@@ -21,7 +21,7 @@ from cairn.judge.calibration import PROCESSES, Calibration
 from cairn.judge.case import Case
 from cairn.judge.examiner import Examiner
 from cairn.judge.executors import DeviceExecutor, ReplayExecutor
-from cairn.judge.measured import PLATFORMS, MeasuredCost
+from cairn.judge.measured import MeasuredCost
 from cairn.judge.own_families import OwnFamilies
 from cairn.judge.predicted import PredictedCost
 from cairn.judge.pricing import Pricer, program_hash
@@ -30,6 +30,7 @@ from cairn.judge.protocol import JudgeLimits, Oracle, Runner, SeenDevice, Varian
 from cairn.judge.reading import Reader
 from cairn.judge.selftest import SelfTest
 from cairn.judge.spare import Spare
+from cairn.judge.timing import PLATFORMS
 from cairn.judge.verdict import Ruling, Verdict, ruling_of_failure
 from cairn.lab.cache import default_cache
 from cairn.lab.lowering import DEVICES
@@ -193,16 +194,10 @@ class Judge:
         if known is not None:
             case.note("frozen", 0.0, known)
             return case
-        last: dict[str, Stage] = {"beyond": self._beyond, "confirm": self._confirm}
-        if (
-            self.target.measured
-        ):  # before the clock, for which the variant has to be gone; it takes longer than both
-            first, last = {**self._first_stages(), "beyond": self._beyond}, {}
-        else:
-            first = self._first_stages()
+        stages, before_keep = self._stages()
         with self._spare.take() as runner:
-            self._through({**first, **self._cost.stages(self._on_stage)}, case, runner)
-            for name, stage in last.items():
+            self._through(stages, case, runner)
+            for name, stage in before_keep.items():
                 if case.verdict is Verdict.KEEP:
                     case.ruling = self._run(name, stage, case, runner) or case.ruling
             # frozen files are looked at again at the end: what was changed meanwhile spoils whatever was found
@@ -210,6 +205,13 @@ class Judge:
         self._cost.abandon()
         self._spare.prepare()
         return case
+
+    def _stages(self) -> tuple[dict[str, Stage], dict[str, Stage]]:
+        """What is asked of every variant, and what only of one that would be kept."""
+        first, cost = self._first_stages(), self._cost.stages(self._on_stage)
+        if isinstance(self._cost, MeasuredCost):  # the clock takes longest, and the variant has to be gone by then
+            return {**first, "beyond": self._beyond, **cost}, {"trace": self._cost.trace}
+        return {**first, **cost}, {"beyond": self._beyond, "confirm": self._confirm}
 
     def _first_stages(self) -> dict[str, Stage]:
         return {"frozen": self._frozen, "load": self._load, "live": self._live, "correct": self._correct}

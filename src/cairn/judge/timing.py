@@ -51,6 +51,8 @@ class TimingPlan:
         return cls(threshold=threshold, alpha=alpha, processes=2 * evidence.fewest(alpha) + 2)
 
 
+# the first part of a target's chip -> the platform as jax names it
+PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 _LEAST_PROCESSES = 3
 _LEAST_PAIRS = 5
 _LEAST_SHARE = 0.5  # the timer does nothing between samples
@@ -70,6 +72,7 @@ class Timing:
     own_clock_s: list[tuple[float, float] | None] = field(
         default_factory=list
     )  # (incumbent, candidate), by process
+    trace: dict[str, Any] | None = None  # the device's own account, where it was asked
 
     @property
     def ratios(self) -> list[list[float]]:
@@ -126,6 +129,7 @@ class Timing:
             "least_detectable_effect": self.least_effect,
             "repeats": self.repeats,
             "timed_share": self.timed_share,
+            "device_trace": self.trace,
             "judges_clock_us": [pair and [round(1e6 * each, 3) for each in pair] for pair in self.own_clock_s],
             "samples_s": [
                 [[round(seconds, 9) for seconds in pair] for pair in process] for process in self.samples

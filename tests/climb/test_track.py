@@ -27,6 +27,7 @@ from cairn.errors import Missing, UsageError
 from cairn.retro.facts import Document
 from cairn.retro.ingest.wandb import read_wandb
 from cairn.track.specs import NEEDS, SinkSpec, parse_sinks, require_installed
+from wandb_service import KEY, FakeWandb, serving
 from workspace import Workspace
 
 READ_EVENTS = """
@@ -122,11 +123,32 @@ def test_wandb_offline_holds_metrics_and_receipts(climbed: Bench) -> None:
     folder = Path(found["place"])
     document = Document(str(folder), "wandb")
     read_wandb(next(folder.glob("run-*.wandb")), document, 10_000)
-    series = [fact.value for fact in document.facts if fact.name.endswith("climb/champion_us")]
-    assert [us for _, us in champions(climbed)] == series[:3]
+    rows = [fact for fact in document.facts if fact.group == "history"]
+    assert [(fact.step, fact.value) for fact in rows if fact.name == "climb/champion_us"] == champions(climbed)
     receipts = sorted(path.stem for path in (folder / "files" / "receipts").glob("*.json"))
     assert receipts == receipts_of(climbed)
     assert not list(folder.rglob("*.py")), "no source is sent"
+
+
+def test_wandb_online_counts_every_line_once_although_the_note_is_lost(
+    climbed: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeWandb({})
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    with serving(fake) as url:
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+        export(climbed, "wandb:online:me/kernels")
+        for note in (climbed.folder / "track").glob("wandb-*.json"):
+            note.unlink()
+        climbed.agent.acts.append(block(64))
+        climbed.run()
+        found = export(climbed, "wandb:online:me/kernels")["trackers"][0]
+    assert found["place"].startswith(f"{url}/me/kernels/runs/night-")
+    assert [
+        (row["_step"], row["climb/champion_us"]) for row in fake.history if "climb/champion_us" in row
+    ] == champions(climbed)
+    assert {f"receipts/{name}.json" for name in receipts_of(climbed)} <= set(fake.files)
+    assert fake.unknown == []
 
 
 def test_mlflow_knows_itself_what_it_has(climbed: Bench) -> None:
@@ -180,7 +202,7 @@ def silent_server() -> Iterator[str]:
 def test_trackers_that_hang_or_break_are_said_once_and_hurt_nothing(
     workspace: Workspace, silent_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(track_children, "_LAST_S", 3.0)
+    monkeypatch.setattr(track_children, "_LAST_S", 15.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     bench = Bench(workspace, block(16), block(32))

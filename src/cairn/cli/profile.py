@@ -155,7 +155,7 @@ def capture(problem: Path, as_json: bool, **options: Any) -> None:
 
 
 @profile.command()
-@click.argument("repository")
+@click.argument("source", metavar="REPOSITORY|wandb:RUN")
 @click.option("--repo-type", default="dataset", show_default=True, help="dataset, model or space.")
 @click.option("--revision", default="main", show_default=True, help="Branch, tag or commit.")
 @click.option("--path-prefix", default="", help="Only files below this folder.")
@@ -164,20 +164,23 @@ def capture(problem: Path, as_json: bool, **options: Any) -> None:
 )
 @click.option("--include-xplane", is_flag=True, help="XPlane files as well; they are large.")
 @click.option("--limit", type=_STEPS, default=None, help="At most so many files.")
-@click.option("--out", type=_PATH, default=Path(".profiles/hub"), show_default=True, help="Where they go.")
-@click.option("--token", envvar="HF_TOKEN", default=None, help="Access token. Default: HF_TOKEN.")
+@click.option(
+    "--out", type=_PATH, default=None, help="Where they go. Default: .profiles/hub, or .profiles/wandb/RUN."
+)
+@click.option("--token", envvar="HF_TOKEN", default=None, help="Access token of the hub. Default: HF_TOKEN.")
 @json_option
-def fetch(repository: str, out: Path, token: str | None, as_json: bool, **options: Any) -> None:
-    """Download traces from a repository of the Hugging Face hub.
+def fetch(source: str, as_json: bool, **options: Any) -> None:
+    """Download traces from a repository of the Hugging Face hub, or from the artifacts of a W&B run.
+
+    A W&B run is `wandb:ENTITY/PROJECT/RUN_ID`, a single artifact `wandb:ENTITY/PROJECT/NAME:ALIAS`; the key is
+    W&B's own (`wandb login`, or WANDB_API_KEY).
 
     \b
-    Example:
+    Examples:
       cairn profile fetch me/traces --path-prefix run-12 --limit 4
+      cairn profile fetch wandb:me/kernels/1a2b3c4d --include-xplane
     """
-    from cairn.profile.hub import TRACES, XPLANES, download_traces
+    from cairn.cli.profiling import fetched
 
-    patterns = [*(options["patterns"] or TRACES), *(XPLANES if options["include_xplane"] else ())]
-    repo = (repository, options["repo_type"], options["revision"])
-    paths = download_traces(repo, patterns, options["path_prefix"], options["limit"], out, token)
-    files = [str(path) for path in paths]
+    files = [str(path) for path in fetched(source, options)]
     emit({"files": files}, as_json, "\n".join(files))

@@ -1,5 +1,6 @@
 """What the commands of `cairn profile` do between their options and what they print."""
 
+import importlib.util
 import json
 import secrets
 from collections.abc import Callable, Mapping
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cairn.errors import UsageError
+from cairn.errors import Missing, UsageError
 from cairn.journal import replacing, write_atomic
 from cairn.profile import attribution
 from cairn.profile.comparing import compared
@@ -57,6 +58,30 @@ def written(output: Path | None, found: Mapping[str, Any]) -> None:
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(output, json.dumps(found, indent=2) + "\n")
+
+
+def fetched(source: str, options: Mapping[str, Any]) -> list[Path]:
+    """Traces from where `source` says, a repository of the hub or `wandb:` and a run.
+
+    Raises:
+        Missing: the client's package, the source, or a trace in it is not there.
+        Unreachable: the service gave no answer.
+    """
+    from cairn.profile.hub import TRACES, XPLANES, download_traces
+
+    patterns = [*(options["patterns"] or TRACES), *(XPLANES if options["include_xplane"] else ())]
+    prefix, limit = options["path_prefix"], options["limit"]
+    kind, _, run = source.partition(":")
+    if kind != "wandb":
+        repo = (source, options["repo_type"], options["revision"])
+        folder = options["out"] or Path(".profiles/hub")
+        return download_traces(repo, patterns, prefix, limit, folder, options["token"])
+    if importlib.util.find_spec("wandb") is None:
+        raise Missing("W&B's artifacts need the package wandb", hint="pip install 'kernel-cairn[wandb]'")
+    from cairn.profile.wandb_artifacts import download_artifacts
+
+    folder = options["out"] or Path(".profiles/wandb") / run.rpartition("/")[2].replace(":", "-")
+    return download_artifacts(run, patterns, prefix, limit, folder)
 
 
 def captured(folder: Path, options: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:

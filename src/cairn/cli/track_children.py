@@ -23,7 +23,6 @@ _LAST_S = 45.0  # to send what is left after the climb's end
 _AFTER_A_KILL_S = 60.0  # the same, for a tracker whose climb is no longer there to end it
 _PACKAGE = Path(__file__).resolve().parents[2]
 _PROGRAM = "from cairn.cli.main import main; main()"
-_LOG_BYTES = 1 << 20
 Say = Callable[[str], None]
 
 
@@ -67,13 +66,18 @@ class Trackers:
     def look(self) -> None:
         """Say, once, that a tracker is gone; the climb does not care."""
         for child in self._children:
-            if not child.told and child.process.poll() is not None:
-                child.told = True
-                again = f"cairn track export {self._folder.name} --to {child.spec.text}"
-                self._say(
-                    f"note: tracker {child.spec.text} ended with code {child.process.returncode}: "
-                    f"{child.last_words()}; the climb goes on, afterwards: {again}"
-                )
+            if child.process.poll() is not None:
+                self._tell(child)
+
+    def _tell(self, child: _Child) -> None:
+        if child.told:
+            return
+        child.told = True
+        again = f"cairn track export {self._folder.name} --to {child.spec.text}"
+        self._say(
+            f"note: tracker {child.spec.text} ended with code {child.process.returncode}: "
+            f"{child.last_words()}; the climb goes on, afterwards: {again}"
+        )
 
     def stop(self) -> None:
         """Let every tracker send what is left, for a while, and end it."""
@@ -93,7 +97,7 @@ class Trackers:
                 end_tree(child.process.pid, child.mark)
                 child.process.wait()
             if child.process.returncode:
-                self.look()
+                self._tell(child)
 
 
 def _started(folder: Path, spec: SinkSpec, log: Path) -> _Child:

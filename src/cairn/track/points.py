@@ -63,6 +63,7 @@ class Sink(Protocol):
 
         Raises:
             Unreachable: the service gave no answer; the points may be given again.
+            Missing: it refuses, because a key is missing or wrong.
         """
 
     def close(self, summary: Mapping[str, str | float]) -> None:

@@ -10,7 +10,7 @@ os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read while wandb is i
 
 import wandb
 
-from cairn.errors import Unreachable
+from cairn.errors import Missing, Unreachable
 from cairn.track.points import Point, Run
 
 _PROJECT = "cairn"
@@ -61,8 +61,10 @@ class WandbSink:
                 resume="allow" if online else None,
                 settings=wandb.Settings(**_ONLY_THE_CLIMB),
             )
+        except (wandb.errors.UsageError, wandb.errors.AuthenticationError) as error:
+            raise Missing(f"W&B refuses: {_first_line(error)}", hint="wandb login, or wandb:offline") from error
         except (wandb.errors.Error, OSError) as error:
-            raise Unreachable(f"W&B: {str(error).splitlines()[0][:300]}") from error
+            raise Unreachable(f"W&B: {_first_line(error)}") from error
         if online:
             self.last = max(self.last, run.step - 1)
         self.place = str((run.url if online else None) or Path(run.dir).parent)
@@ -101,3 +103,7 @@ def _where(where: str) -> tuple[Mode, str | None, str]:
     named = words.pop(0) if words and words[0] in ("online", "offline") else os.environ.get("WANDB_MODE", "online")
     entity, _, project = (words[0] if words else os.environ.get("WANDB_PROJECT", _PROJECT)).rpartition("/")
     return _MODES.get(named, "online"), entity or None, project
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

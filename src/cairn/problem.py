@@ -4,6 +4,7 @@
 The reference itself is executed by the oracle process, never here.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -107,10 +108,11 @@ class Problem:
             UsageError: there is no such variant.
         """
         by_name = self.folder / "variants" / f"{name}.py"
-        if by_name.is_file() and "/" not in name:
-            return by_name
-        if name.endswith(".py") and Path(name).is_file():
-            return Path(name).resolve()
+        with contextlib.suppress(OSError):  # a name may be longer than the system allows
+            if by_name.is_file() and "/" not in name:
+                return by_name
+            if name.endswith(".py") and Path(name).is_file():
+                return Path(name).resolve()
         hint = did_you_mean(name, self.variants()) or "put a Python file into its `variants` folder"
         raise UsageError(f"problem `{self.name}` has no variant `{name}`", hint=hint)
 

@@ -1,6 +1,7 @@
 """The `cairn` command: subcommands are imported only when called, errors become exit codes here and only here."""
 
 import importlib
+import json
 import sys
 from collections.abc import Sequence
 
@@ -75,18 +76,22 @@ def cairn() -> None:
     """
 
 
-def _told(error: CairnError) -> int:
-    """Say what is wrong and how to mend it; the exit code."""
+def _told(error: CairnError, as_json: bool) -> int:
+    """Say what is wrong and how to mend it, on stdout too for a program that reads one object there; the exit code."""
     click.echo(f"cairn: {error}", err=True)
     if error.hint:
         click.echo(f"  fix: {error.hint}", err=True)
+    if as_json:
+        click.echo(json.dumps({"error": str(error), "fix": error.hint, "exit_code": error.exit_code}))
     return error.exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
     try:
-        result = cairn.main(args=list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        result = cairn.main(args=words, standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:
@@ -94,12 +99,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except click.ClickException as error:
         error.show()
+        if as_json:
+            click.echo(json.dumps({"error": error.format_message(), "fix": None, "exit_code": error.exit_code}))
         sys.exit(error.exit_code)
     except CairnError as error:
-        sys.exit(_told(error))
+        sys.exit(_told(error, as_json))
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise
         hint = f"pip install 'kernel-cairn[{EXTRAS[error.name]}]'"
-        sys.exit(_told(Missing(f"this command needs the package {error.name}, which is not installed", hint=hint)))
+        missing = Missing(f"this command needs the package {error.name}, which is not installed", hint=hint)
+        sys.exit(_told(missing, as_json))
     sys.exit(result if isinstance(result, int) else 0)

@@ -35,7 +35,8 @@ class ClimbSettings(msgspec.Struct, frozen=True):
     `margin`: the least relative gain in predicted cost that counts. `agent_idle_s` must exceed the longest command
     that an agent runs, because most say nothing meanwhile. `trust_interpreter`: keep kernels that the replay cannot
     check when the interpreter, which a variant could fool, finds them right. `python`: the interpreter that has the
-    kernels' jax. `track`: trackers, as `--track` takes them.
+    kernels' jax. `track`: trackers, as `--track` takes them. `profile_brief`: tell
+    the agent where the champion spends its time.
     """
 
     attempts: int = 6
@@ -48,6 +49,7 @@ class ClimbSettings(msgspec.Struct, frozen=True):
     codex_reasoning_effort: str | None = None
     codex_sandbox: str = "workspace-write"
     track: tuple[str, ...] = ()
+    profile_brief: bool = True
 
 
 class _Keys(msgspec.Struct, frozen=True):

@@ -231,6 +231,7 @@ def spec_of(problem: Problem, registry: Registry, options: Mapping[str, Any], sa
             options["directives"], options["directive_files"], options["directive_presets"], say
         ),
         template=options["prompt_file"],
+        profile_brief=settings.profile_brief,
     )
 
 

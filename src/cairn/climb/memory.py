@@ -17,7 +17,7 @@ from cairn.learnings.search import Query, index_line, search
 DIGEST_BYTES = 8192
 _MOST_LEARNINGS = 12
 _LAST_RESULTS = 8
-_ROOM = {"stands": 700, "must": 900, "last": 2000, "dead": 1600, "open": 700, "learnings": 1200, "profile": 900}
+_ROOM = {"stands": 700, "must": 900, "last": 1700, "dead": 1600, "open": 700, "learnings": 1200, "profile": 1200}
 
 
 def matching_learnings(path: Path, kernel: str, chip: str, error: str = "") -> list[str]:

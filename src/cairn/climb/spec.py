@@ -82,6 +82,7 @@ class ClimbSpec:
         pause_s: between attempts.
         directives: further instructions for the agent, in order.
         template: a prompt file instead of the built-in one.
+        profile_brief: whether the prompt says where the champion spends its time.
     """
 
     name: str
@@ -105,6 +106,7 @@ class ClimbSpec:
     pause_s: float = 0.0
     directives: tuple[Directive, ...] = ()
     template: Path | None = None
+    profile_brief: bool = True
 
     @property
     def branch(self) -> str:

@@ -12,15 +12,16 @@ five, or be beyond it in three recordings one after the other.
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cairn.errors import CairnError
 from cairn.judge.recording import record_program
 from cairn.judge.timing import InputSet
+from cairn.profile.brief import brief
 from cairn.profile.locate import read_trace
-from cairn.profile.summary import summarize
+from cairn.profile.summary import record, summarize
 from cairn.worker_process import WorkerFailure
 
 _STEPS = 3
@@ -35,11 +36,19 @@ _RECORDING_S = 20.0
 
 @dataclass(frozen=True)
 class DeviceTime:
-    """Microseconds of one call in which the device ran something, and what recording may have added to them."""
+    """Microseconds of one call in which the device ran something, and what recording may have added to them.
+
+    `profile`: the recording's brief, for whoever makes the next attempt.
+    """
 
     busy_us: float
     events: float
     price_us: float
+    profile: dict[str, Any] = field(default_factory=dict)
+
+    def record(self) -> dict[str, float]:
+        """The figures alone."""
+        return {"busy_us": self.busy_us, "events": self.events, "price_us": self.price_us}
 
     def excess(self, said_us: float) -> float:
         """How many times what was said the device was busy, without the price of recording."""
@@ -74,8 +83,9 @@ def verdict(incumbent: DeviceTime, candidate: DeviceTime, said_us: tuple[float, 
     return {
         "agrees": excess[1] <= _SLACK * max(1.0, excess[0]),
         "why": text,
-        "incumbent": asdict(incumbent),
-        "candidate": asdict(candidate),
+        "incumbent": incumbent.record(),
+        "candidate": candidate.record(),
+        "profile": candidate.profile,
     }
 
 
@@ -94,6 +104,5 @@ def device_time(python: Path, platform: str, program: bytes, inputs: InputSet) -
     device = summary.main
     if device.events * device.steps.count >= _MOST_EVENTS:
         return "no complete trace: too many operations"
-    return DeviceTime(
-        device.busy_us / device.steps.count, device.events, _PRICE_US.get(platform, 0.0) * device.events
-    )
+    price_us = _PRICE_US.get(platform, 0.0) * device.events
+    return DeviceTime(device.busy_us / device.steps.count, device.events, price_us, brief(record(summary)))

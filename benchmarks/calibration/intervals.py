@@ -32,6 +32,23 @@ def fractions(rows: Sequence[Scored], target: str) -> dict[str, tuple[float, str
     return found
 
 
+def left_out(rows: Sequence[Scored]) -> list[tuple[Scored, bool]]:
+    """Every held-out row, and whether it lies in the interval that the rows of all other families give it.
+
+    A family is left out on all chips. Rows without an interval, because too few are left, are not listed.
+    """
+    found = []
+    for family in sorted({row.family for row in rows}):
+        others = [row for row in rows if row.family != family]
+        for row in rows:
+            if row.family != family or row.part != "heldout" or row.noise or row.us is None:
+                continue
+            given = fractions(others, row.target).get(row.bound or "issue")
+            if given is not None:
+                found.append((row, _ratio(row) <= 1.0 + given[0] + row.by_bytes))
+    return found
+
+
 def _covering(members: Sequence[Scored]) -> float:
     """Ratios are the larger over the smaller, less what the prediction's interval has for parts costed by bytes."""
     ratios = sorted(_ratio(row) - row.by_bytes for row in members)

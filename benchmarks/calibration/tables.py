@@ -4,7 +4,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from calibration import scores
+from calibration import intervals, scores
 from calibration.scored import Scored
 
 Pairs = list[tuple[float, float]]
@@ -14,7 +14,7 @@ _MANY = 5  # configurations of one problem from which choosing among them is sco
 def page(rows: Iterable[Scored]) -> str:
     """All tables."""
     kept = [row for row in rows if not row.noise]
-    parts = (_by_group(kept), _by_chip(kept), _choices(kept))
+    parts = (_by_group(kept), _by_chip(kept), _left_out(kept), _choices(kept))
     return "\n\n".join("\n".join(part) for part in parts if len(part) > 2) + "\n"
 
 
@@ -82,6 +82,22 @@ def _by_chip(rows: Sequence[Scored]) -> list[str]:
                 f"| {statistics.median(errors):.1%} | {sum(error <= 0.25 for error in errors)}/{len(known)} "
                 f"| {sum(row.inside for row in known)}/{len(known)} |"
             )
+    return lines
+
+
+def _left_out(rows: Sequence[Scored]) -> list[str]:
+    """Whether intervals hold for a family that had no part in them."""
+    lines = [
+        "| chip, each family's interval from all other families | held-out rows | inside | families with a row outside |",
+        "|---|---|---|---|",
+    ]
+    chips: dict[str, list[tuple[Scored, bool]]] = defaultdict(list)
+    for row, inside in intervals.left_out(rows):
+        chips[row.target].append((row, inside))
+    for chip, judged in sorted(chips.items()):
+        inside = sum(was for _, was in judged)
+        missed = ", ".join(sorted({row.family for row, was in judged if not was}))
+        lines.append(f"| {chip} | {len(judged)} | {inside} ({inside / len(judged):.0%}) | {missed} |")
     return lines
 
 

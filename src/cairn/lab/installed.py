@@ -15,7 +15,7 @@ PACKAGES = ("jax", "jaxlib", "libtpu")
 _NEEDED = ("jax", "libtpu", "flatbuffers")  # the last one by jax.export, which does not ask for it
 _LOOKED_AT = (*PACKAGES, "flatbuffers")
 # libtpu's dumps are no contract; these were read and priced, the first one is what the model was fitted with
-TRIED = ("0.0.51", "0.0.40")
+TRIED = ("0.0.51", "0.0.42.1", "0.0.40")
 _ASK_S = 30.0
 # what a worker of that interpreter would find: no user site, no PYTHONPATH
 _QUESTION = """
@@ -88,7 +88,7 @@ def unknown_dump(versions: Mapping[str, str | None], what: str) -> Missing:
     """The error for a compiler whose account of its schedule cannot be had or read."""
     return Missing(
         f"libtpu {versions.get('libtpu')} {what}, so nothing can be said about its schedules",
-        hint=f"libtpu {' and '.join(TRIED)} were tried: pip install 'jax[tpu]==0.10.2' libtpu=={TRIED[0]}",
+        hint=f"libtpu {', '.join(TRIED)} were tried: pip install 'jax[tpu]==0.10.2' libtpu=={TRIED[0]}",
     )
 
 

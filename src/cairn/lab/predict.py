@@ -5,8 +5,9 @@ optimiser that sees nothing else will find the model's blind spots (bank conflic
 very large programs, clocks and heat). Where control flow, a copy or a trip count is unknown there is no number.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from cairn.lab import chip, hlo
 from cairn.lab.chip import Chip
@@ -18,6 +19,7 @@ from cairn.lab.schedule import Refused, Schedule, Times
 from cairn.lab.service import CompileResult
 
 MODEL_VERSION = "e1.2"
+_EIGHT_BIT_PRODUCT = re.compile(r"= vmatmul\.[\w.]*\b[suf][48]\w*")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,26 @@ def predict(result: CompileResult, target: str, observe: Observe | None = None) 
         return Prediction(refused=str(error))
     if total_us <= 0.0:
         return Prediction(refused="the program does nothing")
-    return _prediction(total_us, schedule.times, figures, has_kernels=bool(result.custom_calls))
+    prediction = _prediction(total_us, schedule.times, figures, has_kernels=bool(result.custom_calls))
+    return _widened(prediction) if _has_eight_bit_products(result.dump.bundles.values()) else prediction
+
+
+def _has_eight_bit_products(texts: Iterable[str]) -> bool:
+    return any(_EIGHT_BIT_PRODUCT.search(text) for text in texts)
+
+
+def _widened(prediction: Prediction) -> Prediction:
+    """Nobody published times of eight-bit products that could be held out, so the widest interval of all chips."""
+    assert prediction.us is not None
+    widest = max(max(chip.load(target).interval_fraction.values()) for target in chip.TARGETS)
+    margin = 1.0 + widest + prediction.by_bytes
+    flag = "eight-bit products: no measurement was held out for them; the widest interval of all chips"
+    return replace(
+        prediction,
+        low_us=prediction.us / margin,
+        high_us=prediction.us * margin,
+        flags=(*prediction.flags, flag),
+    )
 
 
 def _prediction(total_us: float, times: Times, figures: Chip, *, has_kernels: bool) -> Prediction:

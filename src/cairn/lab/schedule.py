@@ -30,7 +30,10 @@ _FREE = {
     "opt-barrier",
     "add-dependency",
 }
-_FREE_CALLS = {"AllocateBuffer", "Sharding", "AssumeGatherIndicesInBound", "ConcatBitcast", "NopReturnToken"}
+_FREE_CALLS = {
+    *("AllocateBuffer", "Sharding", "AssumeGatherIndicesInBound", "ConcatBitcast", "NopReturnToken"),
+    *("PrepareAsyncCallStart", "PrepareAsyncCallDone"),  # of work on the SparseCore, as older compilers write it
+}
 _COLLECTIVES = ("all-", "reduce-scatter", "collective-", "send", "recv", "infeed", "outfeed")
 # Memory-bound whatever their schedule: moving, reordering and elementwise work. Nothing else is costed by bytes.
 _BY_BYTES = {

@@ -1,7 +1,11 @@
 """The rule chunk by chunk in plain JAX: runs and differentiates anywhere, in matmuls instead of a loop over tokens."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+
+Product = Callable[[str, jax.Array, jax.Array], jax.Array]
 
 
 def chunked(q, k, v, g, beta, initial, plan, chunk: int, scale: float, precision: str):
@@ -55,7 +59,11 @@ def _chunk(inputs, state, inside, with_state):
     return o, total * state + with_state("...ck,...cv->...kv", k, tail * update)
 
 
-def unit_lower_inverse(strict: jax.Array) -> jax.Array:
+def _exact(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.einsum(subscripts, a, b, precision=jax.lax.Precision.HIGHEST)
+
+
+def unit_lower_inverse(strict: jax.Array, product: Product = _exact) -> jax.Array:
     """(I + strict)^-1 for strictly lower [...,C,C], C a power of two, by doubling inverted diagonal blocks.
 
     Two neighbouring inverted blocks A and B join with the block S below A as -B S A; every intermediate is a piece
@@ -67,14 +75,10 @@ def unit_lower_inverse(strict: jax.Array) -> jax.Array:
     size = 1
     while size < C:
         joins = (row // size % 2 == 1) & (column // size == row // size - 1)
-        below = _exact("...ij,...jk->...ik", jnp.where(joins, strict, 0.0), inverse)
-        inverse = inverse - _exact("...ij,...jk->...ik", inverse, below)
+        below = product("...ij,...jk->...ik", jnp.where(joins, strict, 0.0), inverse)
+        inverse = inverse - product("...ij,...jk->...ik", inverse, below)
         size *= 2
     return inverse
-
-
-def _exact(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.einsum(subscripts, a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def _rounded(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:

@@ -10,11 +10,33 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-from gated_delta_rule.chunked import chunked
+from gated_delta_rule import resweep
+from gated_delta_rule.backward import backward_by_xla
 
 KERNELS = Path(__file__).parents[1]
 TILE = 128  # tokens of a tile of the fused kernels, and their lanes
 HEADS_PER_BLOCK = 8  # of both kernels where one saves for the other: they must cut heads alike
+MOST_HEADS = 16  # of a block, so that its states fit into vector memory
+# What the forward kernel keeps of every tile of 128 tokens, by save policy, and of which tiles.
+SAVED = {
+    "auto": (),
+    "none": (),
+    "checkpoint": ("start",),
+    "inverse": ("inverse", "corner"),
+    "state": ("inverse", "corner", "start", "update"),
+}
+CHECKPOINT_EVERY = 4
+
+
+def shared_by(keys: int, heads: int) -> int:
+    """How many of the heads that read a key head the kernels can let share it: a divisor of heads / keys.
+
+    More would make blocks too large, for a block holds whole groups and eights of key heads; and two heads share a
+    word, so that no odd group but one ends where a word ends.
+    """
+    group = heads // keys
+    fits = [g for g in range(2, group + 1, 2) if group % g == 0 and g * min(8, heads // g) <= MOST_HEADS]
+    return max(fits, default=1)
 
 
 @functools.cache
@@ -32,12 +54,15 @@ def variant(problem: str, name: str) -> ModuleType:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def fused(chunk: int, scale: float, save_policy: str, inputs, initial, plan):
-    """(o, final) of bfloat16 q, k, v and float32 g, beta in `inputs`, all of as many heads; initial may be None."""
-    return _forward(chunk, scale, False, inputs, initial, plan)[:2]
+    """(o, final) of bfloat16 q, k, v and float32 g, beta in `inputs`; initial may be None.
+
+    Each head of q and k is read by as many heads of v as `shared_by` allows.
+    """
+    return _forward(chunk, scale, "none", inputs, initial, plan)[:2]
 
 
-def _forward(chunk: int, scale: float, save: bool, inputs, initial, plan):
-    module = variant("gdn", "pallas_fwd")
+def _forward(chunk: int, scale: float, policy: str, inputs, initial, plan):
+    module, save = variant("gdn", "pallas_fwd"), SAVED[policy]
     heads = {"heads_per_block": HEADS_PER_BLOCK} if save else {}
     config = module.Config(chunk=TILE if save else chunk, **heads)
     q, k, v, *gates = inputs
@@ -45,8 +70,9 @@ def _forward(chunk: int, scale: float, save: bool, inputs, initial, plan):
     q, k, v = _lanes(q), _lanes(k), _lanes(v)
     if initial is not None:
         initial = _lanes(_lanes(initial).swapaxes(-1, -2)).swapaxes(-1, -2)
+    every = CHECKPOINT_EVERY if policy == "checkpoint" else 1
     o, final, saved = module.forward(
-        q, k, v, *gates, config=config, scale=scale, initial_state=initial, plan=plan, save=save
+        q, k, v, *gates, config=config, scale=scale, initial_state=initial, plan=plan, save=save, every=every
     )
     return o[..., :V], final[..., :K, :V], saved
 
@@ -59,8 +85,8 @@ def _lanes(x: jax.Array) -> jax.Array:
 
 def _fused_forward(chunk, scale, save_policy, inputs, initial, plan):
     inputs, initial, plan = jax.tree.map(lambda x: x.value, (inputs, initial, plan), is_leaf=_is_primal)
-    save = save_policy == "state" and initial is None and plan is None
-    o, final, saved = _forward(chunk, scale, save, inputs, initial, plan)
+    policy = save_policy if initial is None and plan is None else "none"
+    o, final, saved = _forward(chunk, scale, policy, inputs, initial, plan)
     return (o, final), (inputs, initial, plan, saved)
 
 
@@ -70,40 +96,22 @@ def _is_primal(x) -> bool:
 
 def _fused_backward(chunk, scale, save_policy, residuals, cotangents):
     """The fused kernel for sequences that start at zero and whose final state nobody differentiates; else XLA."""
-    del save_policy
     inputs, initial, plan, saved = residuals
     d_o, d_final = cotangents
     if initial is not None or plan is not None or not isinstance(d_final, SymbolicZero):
-        d_inputs, d_initial = _backward_by_xla(chunk, scale, inputs, initial, plan, cotangents)
-        return d_inputs, d_initial, None
+        size = TILE if plan is not None else chunk  # a plan is made for tiles
+        return (*backward_by_xla(size, scale, inputs, initial, plan, cotangents), None)
     q, k, v, g, beta = inputs
     d_o = jnp.zeros(d_o.shape, d_o.dtype) if isinstance(d_o, SymbolicZero) else d_o
     module = variant("gdn_bwd", "pallas_bwd")
-    config = module.Config(heads_per_block=HEADS_PER_BLOCK)
-    wide = [_lanes(x) for x in (q, k, v)]
-    found = module.backward(*wide, g, beta, _lanes(d_o), config=config, scale=scale, saved=saved or None)
+    given = (*(_lanes(x) for x in (q, k, v)), g, beta, _lanes(d_o))
+    if save_policy == "checkpoint":
+        found = resweep.backward(module, *given, saved["start"], every=CHECKPOINT_EVERY, scale=scale)
+    else:
+        config = module.Config(heads_per_block=HEADS_PER_BLOCK)
+        found = module.backward(*given, config=config, scale=scale, saved=saved)
     dq, dk, dv, dg, dbeta = found
     return (dq[..., : q.shape[-1]], dk[..., : k.shape[-1]], dv[..., : v.shape[-1]], dg, dbeta), None, None
-
-
-def _backward_by_xla(chunk, scale, inputs, initial, plan, cotangents):
-    q, k, v = inputs[:3]
-    start = jnp.zeros((*q.shape[:1], q.shape[2], k.shape[-1], v.shape[-1])) if initial is None else initial
-    T = q.shape[1]
-    size = TILE if plan is not None else chunk  # a plan is made for tiles
-
-    def forward(inputs, start):
-        padded = [jnp.pad(x, [(0, 0), (0, -T % size)] + [(0, 0)] * (x.ndim - 2)) for x in inputs]
-        o, final = chunked(*padded, start, plan, size, scale, "mixed")
-        return o[:, :T].astype(v.dtype), final
-
-    outputs, pull = jax.vjp(forward, inputs, start)
-    given = [
-        jnp.zeros(x.shape, out.dtype) if isinstance(x, SymbolicZero) else x.astype(out.dtype)
-        for x, out in zip(cotangents, outputs, strict=True)
-    ]
-    d_inputs, d_start = pull(tuple(given))
-    return d_inputs, None if initial is None else d_start
 
 
 fused.defvjp(_fused_forward, _fused_backward, symbolic_zeros=True)

@@ -1,17 +1,18 @@
-"""The public function: checks what it is given, prepares it, and hands it to one of three implementations."""
+"""The public function: checks what it is given, prepares it, and hands it to one of four implementations."""
 
 import jax
 import jax.numpy as jnp
 
 from gated_delta_rule.chunked import chunked
-from gated_delta_rule.fused import TILE, fused
+from gated_delta_rule.fused import SAVED, TILE, fused, shared_by
 from gated_delta_rule.gates import per_value_head, unit_length
+from gated_delta_rule.gpu import fused_gpu
 from gated_delta_rule.packing import Packing
 from gated_delta_rule.recurrent import recurrent
 
-IMPLEMENTATIONS = ("auto", "recurrent", "xla_chunked", "pallas")
+IMPLEMENTATIONS = ("auto", "recurrent", "xla_chunked", "pallas", "gpu")
+CHUNKS = {"pallas": (128, 64), "gpu": (64, 16, 32, 128)}  # the default first
 PRECISIONS = ("highest", "mixed", "fast")
-SAVE_POLICIES = ("auto", "none", "state")
 
 
 def gated_delta_rule(
@@ -38,17 +39,20 @@ def gated_delta_rule(
     g [B,T,Hv]: natural logarithm of a token's decay, at most 0. beta [B,T,Hv]: strength of the correction, 0 to 2.
     initial_state [N,Hv,K,V]: zero if not given. N is B, or with cu_seqlens the number of sequences.
     cu_seqlens [N+1]: offsets of sequences packed along T, from 0 to T, not decreasing; B must be 1. May be traced.
-    chunk_size: tokens solved at once, a power of two (pallas: 64 or 128). Default 64, pallas 128.
+    chunk_size: tokens solved at once, a power of two (pallas: 64 or 128, gpu: 16 to 128). Default 64, pallas 128.
     scale: default K^(-1/2). use_qk_l2norm: divide q and k by their lengths first.
-    precision: `highest` (float32 everywhere, not in pallas), `mixed` (products with the state take bfloat16
-    operands, the triangular inverse does not), `fast` (only the inverse stays wide; pallas does what mixed does).
-    save_policy: what a pallas forward pass keeps for its backward pass: `none` (its inputs; states and inverses are
-    computed again, as `auto` does) or `state` (states, inverses and updates in bfloat16 parts, 144 KiB per 128 tokens
-    and head). implementation: `recurrent` (a loop over tokens, float64 if the inputs are), `xla_chunked`, `pallas`
-    (TPU kernels; q, k, v are rounded to bfloat16), `auto` (pallas on a TPU unless precision is highest).
+    precision: `highest` (float32 everywhere, not in pallas and gpu), `mixed` (products with the state take bfloat16
+    operands, the triangular inverse does not), `fast` (only the inverse stays wide; pallas and gpu do what mixed
+    does).
+    save_policy: what a pallas forward pass keeps for its backward pass beside the inputs, per head and 128 tokens of
+    128 x 128 states: `none` (nothing, as `auto`), `checkpoint` (a state every 512 tokens, 8 KiB; the rest is computed
+    again in vector memory), `inverse` (the inverted systems, 48 KiB), `state` (all of it, 144 KiB).
+    implementation: `recurrent` (a loop over tokens, float64 if the inputs are), `xla_chunked`, `pallas` (TPU kernels)
+    or `gpu` (Triton kernels), both of which round q, k, v to bfloat16; `auto` (pallas on a TPU unless precision is
+    highest, and xla_chunked elsewhere).
 
     A gradient through pallas is a fused kernel where there is no initial state, no cu_seqlens and no gradient of the
-    final state, and `xla_chunked`'s otherwise. Raises ValueError for shapes or options that fit none of this.
+    final state; there and in gpu it is `xla_chunked`'s. Raises ValueError for what fits none of this.
     """
     _check_options(precision, save_policy, implementation)
     q, k, v, g, beta = (jnp.asarray(x) for x in (q, k, v, g, beta))
@@ -57,39 +61,38 @@ def gated_delta_rule(
     if implementation == "auto":
         on_tpu = jax.default_backend() == "tpu" and precision != "highest"
         implementation = "pallas" if on_tpu else "xla_chunked"
-    if implementation == "pallas" and precision == "highest":
+    if implementation in CHUNKS and precision == "highest":
         raise ValueError("precision='highest' is not what the fused kernels do: use implementation='xla_chunked'")
     chunk = _chunk(chunk_size, implementation)
     scale = k.shape[-1] ** -0.5 if scale is None else scale
     if use_qk_l2norm:
         q, k = unit_length(q), unit_length(k)
-    q, k = (per_value_head(x, v.shape[2], 2) for x in (q, k))
+    heads = v.shape[2]
+    if implementation != "gpu":  # which picks heads itself
+        shared = shared_by(q.shape[2], heads) if implementation == "pallas" else 1
+        q, k = (per_value_head(x, heads // shared, 2) for x in (q, k))
     N = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
-    no_state = jnp.zeros((N, v.shape[2], k.shape[-1], v.shape[-1]), jnp.float32)
+    no_state = jnp.zeros((N, heads, k.shape[-1], v.shape[-1]), jnp.float32)
     start = no_state if initial_state is None else initial_state
     if v.shape[1] == 0 or N == 0:
         return jnp.zeros_like(v), start
     if implementation == "recurrent":
         o, final = recurrent(q, k, v, g, beta, start, cu_seqlens, scale)
         return o.astype(v.dtype), final
-    if implementation == "pallas":
-        given = start if cu_seqlens is not None else initial_state
 
-        def walk(inputs, plan):
-            half = [x.astype(jnp.bfloat16) for x in inputs[:3]]
-            gates = [x.astype(jnp.float32) for x in inputs[3:]]
-            return fused(chunk, scale, save_policy, (*half, *gates), given, plan)
-    else:
-
-        def walk(inputs, plan):
+    def walk(inputs, plan):
+        if implementation == "xla_chunked":
             T = inputs[0].shape[1]
             padded = [jnp.pad(x, [(0, 0), (0, -T % chunk)] + [(0, 0)] * (x.ndim - 2)) for x in inputs]
             o, final = chunked(*padded, start, plan, chunk, scale, precision)
             return o[:, :T], final
+        narrow = (*(x.astype(jnp.bfloat16) for x in inputs[:3]), *(x.astype(jnp.float32) for x in inputs[3:]))
+        if implementation == "gpu":
+            return fused_gpu(chunk, scale, narrow, start.astype(jnp.float32), plan)
+        return fused(chunk, scale, save_policy, narrow, initial_state if plan is None else start, plan)
 
-    o, final = _walk_packed(
-        walk, (q, k, v, g, beta), start, cu_seqlens, max(chunk, TILE * (implementation == "pallas"))
-    )
+    size = max(chunk, TILE) if implementation == "pallas" else chunk
+    o, final = _walk_packed(walk, (q, k, v, g, beta), start, cu_seqlens, size)
     return o.astype(v.dtype), final
 
 
@@ -103,17 +106,17 @@ def _walk_packed(walk, inputs, start, cu_seqlens, chunk: int):
 
 
 def _chunk(chunk_size: int | None, implementation: str) -> int:
-    allowed = (64, 128) if implementation == "pallas" else tuple(1 << i for i in range(2, 10))
-    chunk = chunk_size or (128 if implementation == "pallas" else 64)
+    allowed = CHUNKS.get(implementation, (64, *(1 << i for i in range(2, 10))))
+    chunk = chunk_size or allowed[0]
     if chunk not in allowed:
-        raise ValueError(f"chunk_size={chunk}: {implementation} takes {', '.join(map(str, allowed))}")
+        raise ValueError(f"chunk_size={chunk}: {implementation} takes {', '.join(map(str, sorted(set(allowed))))}")
     return chunk
 
 
 def _check_options(precision: str, save_policy: str, implementation: str) -> None:
     for name, value, allowed in (
         ("precision", precision, PRECISIONS),
-        ("save_policy", save_policy, SAVE_POLICIES),
+        ("save_policy", save_policy, SAVED),
         ("implementation", implementation, IMPLEMENTATIONS),
     ):
         if value not in allowed:

@@ -50,24 +50,27 @@ def run(q, k, v, g, beta, *, config: Config) -> tuple[jax.Array, jax.Array]:
     return o, final_state
 
 
-def forward(q, k, v, g, beta, *, config: Config, scale: float, initial_state=None, plan=None, save=False):
-    """(o, final_state, saved); bfloat16 q, k, v of as many heads, and beyond `run`:
+def forward(q, k, v, g, beta, *, config: Config, scale: float, initial_state=None, plan=None, save=(), every=1):
+    """(o, final_state, saved) of bfloat16 q, k, v, and beyond `run`:
 
-    initial_state [N,H,K,V] float32, zero without it. plan [3,n] int32: several sequences in one row of n tiles (B
-    must be 1); for each tile its sequence, and whether it is that sequence's first and its last. save: also return
-    what a backward pass needs of every tile: the inverted blocks, what joins them, the state before it, and N.
+    q and k [B,T,Hk,K] may have fewer heads, each read by H / Hk heads of v. initial_state [N,H,K,V] float32, else
+    zero. plan [3,n] int32: several sequences in one row of n tiles (B must be 1); for each tile its sequence, and
+    whether it is that sequence's first and its last. save: what to return of every tile for a backward pass:
+    `inverse`, the inverted blocks; `corner`, what joins them; `update`, N; `start`, the state before each `every`-th.
     """
-    B, T, H, K = q.shape
-    V = v.shape[-1]
+    B, T, keys, K = q.shape
+    H, V = v.shape[2:]
     if K % 128 or V % 128 or config.chunk not in (HALF, TILE):
         raise ValueError(f"K={K} and V={V} must be multiples of the 128 lanes, chunk={config.chunk} 64 or 128")
     if save and config.chunk != TILE:
         raise ValueError("a backward pass needs chunks of 128 tokens")
     tiles = pl.cdiv(T, TILE)
-    heads = H + H % 2 if config.heads_per_block >= H else config.heads_per_block
-    padded_H = pl.cdiv(H, heads) * heads  # pairs for the words, whole blocks of eights
+    group = H // keys
+    # pairs for the words, or whole eights
+    key_heads = min(keys + keys % 2, max(8, config.heads_per_block // group // 8 * 8))
+    heads, padded_H = group * key_heads, group * pl.cdiv(keys, key_heads) * key_heads
     # beta = 0, g = 0, k = v = 0 leaves the state alone, so a ragged tail needs no branch in the kernel.
-    operands = [pad(x, tiles * TILE, padded_H) for x in (q, k, v, g, beta)]
+    operands = [pad(x, tiles * TILE, padded_H * x.shape[2] // H) for x in (q, k, v, g, beta)]
     operands[3:] = [x.transpose(0, 2, 1) for x in operands[3:]]  # tokens on lanes, as XLA keeps such arrays anyway
     names, planned = ["q", "k", "v", "g", "beta"], () if plan is None else (plan,)
     if initial_state is not None:
@@ -75,13 +78,14 @@ def forward(q, k, v, g, beta, *, config: Config, scale: float, initial_state=Non
         names.append("initial")
     sequences = B if initial_state is None else initial_state.shape[0]
     per_tile = {"inverse": (TILE, TILE), "corner": (HALF, TILE), "start": (K, V), "update": (2 * TILE, V)}
-    blocks = _blocks(heads, K, V, per_tile)
+    blocks = _blocks(heads, key_heads, K, V, per_tile, every)
     results = {
         "o": jax.ShapeDtypeStruct((B, tiles * TILE, padded_H, V), v.dtype),
         "final": jax.ShapeDtypeStruct((sequences, padded_H, K, V), jnp.float32),
     }
-    if save:
-        results |= {n: jax.ShapeDtypeStruct((B, tiles, padded_H, *s), jnp.bfloat16) for n, s in per_tile.items()}
+    for name in save:
+        count = pl.cdiv(tiles, every) if name == "start" else tiles
+        results[name] = jax.ShapeDtypeStruct((B, count, padded_H, *per_tile[name]), jnp.bfloat16)
     scratch = {
         "state": pltpu.VMEM((heads, K, V), jnp.float32),
         "words": pltpu.VMEM((TILE * heads // 2, V), jnp.int32),
@@ -89,12 +93,12 @@ def forward(q, k, v, g, beta, *, config: Config, scale: float, initial_state=Non
         "joins": pltpu.VMEM((heads, 6 * BASE, TILE), jnp.bfloat16),
         "attention": pltpu.VMEM((heads, TILE, TILE), jnp.bfloat16),
     }
-    if not save:
-        scratch |= {name: pltpu.VMEM((heads, *per_tile[name]), jnp.bfloat16) for name in ("inverse", "corner")}
+    for name in ("inverse", "corner"):
+        if name not in save:
+            scratch[name] = pltpu.VMEM((heads, *per_tile[name]), jnp.bfloat16)
+    all_names = ("plan",) * len(planned) + (*names, *results, *scratch)
     outputs = pl.pallas_call(
-        functools.partial(
-            _kernel, names=("plan",) * len(planned) + (*names, *results, *scratch), config=config, scale=scale
-        ),
+        functools.partial(_kernel, names=all_names, config=config, scale=scale, every=every),
         grid_spec=pltpu.PrefetchScalarGridSpec(
             num_scalar_prefetch=len(planned),
             grid=(B, padded_H // heads, tiles),
@@ -106,10 +110,10 @@ def forward(q, k, v, g, beta, *, config: Config, scale: float, initial_state=Non
         compiler_params=pltpu.CompilerParams(dimension_semantics=("parallel", "parallel", "arbitrary")),
         name="gdn_fwd",
     )(*planned, *operands)
-    return outputs[0][:, :T, :H], outputs[1][:, :H], dict(zip(per_tile, outputs[2:], strict=False))
+    return outputs[0][:, :T, :H], outputs[1][:, :H], dict(zip(save, outputs[2:], strict=True))
 
 
-def _blocks(heads: int, K: int, V: int, per_tile: dict) -> dict[str, pl.BlockSpec]:
+def _blocks(heads: int, key_heads: int, K: int, V: int, per_tile: dict, every: int) -> dict[str, pl.BlockSpec]:
     """What one grid step sees of each array; with a plan, it tells whose state a tile belongs to."""
 
     def whose(b, h, t, *plan):
@@ -118,11 +122,11 @@ def _blocks(heads: int, K: int, V: int, per_tile: dict) -> dict[str, pl.BlockSpe
     states = pl.BlockSpec((1, heads, K, V), whose)
     gates = pl.BlockSpec((1, heads, TILE), lambda b, h, t, *_: (b, h, t))
     blocks = {"g": gates, "beta": gates, "initial": states, "final": states}
-    for name, width in (("q", K), ("k", K), ("v", V), ("o", V)):
-        blocks[name] = pl.BlockSpec((1, TILE, heads, width), lambda b, h, t, *_: (b, t, h, 0))
+    for name, n, width in (("q", key_heads, K), ("k", key_heads, K), ("v", heads, V), ("o", heads, V)):
+        blocks[name] = pl.BlockSpec((1, TILE, n, width), lambda b, h, t, *_: (b, t, h, 0))
     for name, size in per_tile.items():
         blocks[name] = pl.BlockSpec((1, 1, heads, *size), lambda b, h, t, *_: (b, t, h, 0, 0))
-    return blocks
+    return blocks | {"start": pl.BlockSpec((1, 1, heads, K, V), lambda b, h, t, *_: (b, t // every, h, 0, 0))}
 
 
 def pad(x: jax.Array, T: int, H: int) -> jax.Array:
@@ -131,7 +135,7 @@ def pad(x: jax.Array, T: int, H: int) -> jax.Array:
     return jnp.pad(x, missing) if missing[1][1] or missing[2][1] else x
 
 
-def _kernel(*refs, names: tuple[str, ...], config: Config, scale: float):
+def _kernel(*refs, names: tuple[str, ...], config: Config, scale: float, every: int):
     """One tile of all heads of a block: solve what needs no state, then walk its chunks with the state."""
     ref = dict(zip(names, refs, strict=True))
     heads = ref["state"].shape[0]
@@ -143,6 +147,12 @@ def _kernel(*refs, names: tuple[str, ...], config: Config, scale: float):
     @pl.when(first)
     def _():
         ref["state"][...] = ref["initial"][0] if "initial" in ref else jnp.zeros_like(ref["state"])
+
+    if "start" in ref:
+
+        @pl.when(tile % every == 0)
+        def _():
+            ref["start"][0, 0] = ref["state"][...].astype(jnp.bfloat16)
 
     block = _Block(ref, *running_sums(ref["g"][0], ref["beta"][0], config.chunk), config.chunk, scale)
     groups = [range(h, min(h + config.interleave, heads)) for h in range(0, heads, config.interleave)]
@@ -178,6 +188,11 @@ class _Block:
         at = (h, self.sums.shape[0] + h)
         return [jnp.broadcast_to(self.columns[rows, c : c + 1], (rows.stop - rows.start, width)) for c in at]
 
+    def shared(self, name: str, h: int) -> jax.Array:
+        """What head h reads of q or k."""
+        ref = self.ref[name]
+        return head_of_words(ref, h * ref.shape[2] // self.sums.shape[0]).astype(jnp.bfloat16)
+
     def part(self, name: str, h: int):
         """The scratch or the result of this name, of one head."""
         whole = self.ref[name]
@@ -185,7 +200,7 @@ class _Block:
 
     def prepare(self, h: int) -> Generator:
         """Products between the tile's own tokens: what attends, and the system in the pieces that `invert` joins."""
-        k, q = (head_of_words(self.ref[name], h).astype(jnp.bfloat16) for name in "kq")
+        k, q = (self.shared(name, h) for name in "kq")
         scores = dot_t(jnp.concatenate([k, q], axis=0), k)
         yield
         row, lane = iota((32, TILE), 0), iota((32, TILE), 1)
@@ -228,12 +243,10 @@ class _Block:
 
     def advance(self, h: int) -> Generator:
         """Walk the tile's chunks with the state; returns the output [128,V] in float32."""
-        k, q = (head_of_words(self.ref[name], h).astype(jnp.bfloat16) for name in "kq")
+        k, q = (self.shared(name, h) for name in "kq")
         v, inverse = head_of_words(self.ref["v"], h), self.part("inverse", h)
         state, updates, read = self.ref["state"][h], [], []
         width = state.shape[1]
-        if "start" in self.ref:  # the caller saves
-            self.part("start", h)[...] = state.astype(jnp.bfloat16)
         for start in range(0, TILE, self.chunk):
             rows = slice(start, start + self.chunk)
             from_state = dot(jnp.concatenate([k[rows], q[rows]], axis=0), state.astype(jnp.bfloat16))
@@ -376,18 +389,11 @@ def split(x: jax.Array) -> list[jax.Array]:
     return [part.astype(jnp.bfloat16) for part in halves(x)]
 
 
-def dot(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.dot(a, b, preferred_element_type=jnp.float32)
+def _contract(axis_a: int, axis_b: int, a: jax.Array, b: jax.Array) -> jax.Array:
+    return jax.lax.dot_general(a, b, (((axis_a,), (axis_b,)), ((), ())), preferred_element_type=jnp.float32)
 
 
-def dot_t(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a times b transposed."""
-    return jax.lax.dot_general(a, b, (((1,), (1,)), ((), ())), preferred_element_type=jnp.float32)
-
-
-def t_dot(a: jax.Array, b: jax.Array) -> jax.Array:
-    """a transposed times b."""
-    return jax.lax.dot_general(a, b, (((0,), (0,)), ((), ())), preferred_element_type=jnp.float32)
+dot, dot_t, t_dot = (functools.partial(_contract, *axes) for axes in ((1, 0), (1, 1), (0, 0)))  # A B, A B^T, A^T B
 
 
 def iota(shape: tuple[int, int], axis: int) -> jax.Array:

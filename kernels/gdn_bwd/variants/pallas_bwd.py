@@ -50,55 +50,55 @@ def run(q, k, v, g, beta, do, *, config: Config) -> tuple[jax.Array, ...]:
 
 
 def backward(q, k, v, g, beta, do, *, config: Config, scale: float, saved=None) -> tuple[jax.Array, ...]:
-    """`run` with another scale; `saved` is what the forward kernel returned of that name with as large a block."""
-    B, T, H, K = q.shape
-    V = v.shape[-1]
+    """The same with another scale, maybe fewer heads of q and k, and what the forward kernel `saved`."""
+    (B, T, keys, K), (H, V) = q.shape, v.shape[2:]
     if K % 128 or V % 128:
         raise ValueError(f"K={K} and V={V} must be multiples of the 128 lanes")
-    tiles = pl.cdiv(T, TILE)
-    heads = H + H % 2 if config.heads_per_block >= H else config.heads_per_block
-    padded_H = pl.cdiv(H, heads) * heads  # pairs for the words, whole blocks of eights
+    tiles, group = pl.cdiv(T, TILE), H // keys
+    key_heads = min(keys + keys % 2, max(8, config.heads_per_block // group // 8 * 8))  # pairs, or whole eights
+    heads, padded_H = group * key_heads, group * pl.cdiv(keys, key_heads) * key_heads
     # beta = 0, g = 0, k = v = do = 0 changes no state and no gradient, so a ragged tail needs no branch.
-    q, k, v, g, beta, do = (pad(x, tiles * TILE, padded_H) for x in (q, k, v, g, beta, do))
+    q, k, v, g, beta, do = (pad(x, tiles * TILE, padded_H * x.shape[2] // H) for x in (q, k, v, g, beta, do))
     g, beta = (x.transpose(0, 2, 1) for x in (g, beta))  # tokens on lanes, as XLA keeps such arrays anyway
     state, gate = pltpu.VMEM((heads, K, V), jnp.float32), jax.ShapeDtypeStruct(g.shape, jnp.float32)
     sizes = {"inverse": (TILE, TILE), "corner": (HALF, TILE), "start": (K, V), "update": (2 * TILE, V)}
-    common = {
-        "grid": (B, padded_H // heads, tiles),
-        "compiler_params": pltpu.CompilerParams(dimension_semantics=("parallel", "parallel", "arbitrary")),
-    }
-    if saved is None:
+    params = pltpu.CompilerParams(dimension_semantics=("parallel", "parallel", "arbitrary"))
+    common = {"grid": (B, padded_H // heads, tiles), "compiler_params": params}
+    saved = {name: saved[name] for name in sizes if name in (saved or ())}
+    if missing := {name: size for name, size in sizes.items() if name not in saved}:
         pieces = ((heads * BASE, TILE), jnp.float32), ((heads, 6 * BASE, TILE), jnp.bfloat16)
-        see = _blocks(lambda t: t, heads, K, V, sizes)
+        see = blocks_of(lambda t: t, heads, key_heads, K, V, sizes)
         found = pl.pallas_call(
-            functools.partial(_sweep_forward, config=config),
-            in_specs=[see[name] for name in ("keys", "values", "gates", "gates")],
-            out_specs=[see[name] for name in sizes],
-            out_shape=[jax.ShapeDtypeStruct((B, tiles, padded_H, *size), jnp.bfloat16) for size in sizes.values()],
+            functools.partial(sweep_forward, config=config, solved=bool(saved)),
+            in_specs=[see[name] for name in ("keys", "values", "gates", "gates", *saved)],
+            out_specs=[see[name] for name in missing],
+            out_shape=[jax.ShapeDtypeStruct((B, tiles, padded_H, *s), jnp.bfloat16) for s in missing.values()],
             scratch_shapes=[state, *(pltpu.VMEM(*piece) for piece in pieces)],
             name="gdn_bwd_states",
             **common,
-        )(k, v, g, beta)
-        saved = dict(zip(sizes, found, strict=True))
-    see = _blocks(lambda t: tiles - 1 - t, heads, K, V, sizes)
+        )(k, v, g, beta, *saved.values())
+        saved = saved | dict(zip(missing, found, strict=True))
+    see = blocks_of(lambda t: tiles - 1 - t, heads, key_heads, K, V, sizes)
+    words = [(key_heads, K), (key_heads, K), (heads, V)]
     seen = ("keys", "keys", "values", "gates", "gates", "values", *sizes)
-    gradients = pl.pallas_call(
-        functools.partial(_sweep_back, config=config, scale=scale),
+    dq, dk, dv, *d_gates = pl.pallas_call(
+        functools.partial(sweep_back, config=config, scale=scale),
         in_specs=[see[name] for name in seen],
         out_specs=[see[name] for name in seen[:5]],
         out_shape=[*(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (q, k, v)), gate, gate],
-        scratch_shapes=[state, *(pltpu.VMEM((TILE * heads // 2, width), jnp.int32) for width in (K, K, V))],
+        scratch_shapes=[state, *(pltpu.VMEM((TILE * n // 2, width), jnp.int32) for n, width in words)],
         name="gdn_bwd",
         **common,
     )(q, k, v, g, beta, do, *(saved[name] for name in sizes))
-    return tuple(x[:, :T, :H] for x in (*gradients[:3], *(x.transpose(0, 2, 1) for x in gradients[3:])))
+    dg, dbeta = (x.transpose(0, 2, 1)[:, :T, :H] for x in d_gates)
+    return dq[:, :T, :keys], dk[:, :T, :keys], dv[:, :T, :H], dg, dbeta
 
 
-def _blocks(at, heads: int, K: int, V: int, sizes: dict) -> dict[str, pl.BlockSpec]:
+def blocks_of(at, heads: int, key_heads: int, K: int, V: int, sizes: dict) -> dict[str, pl.BlockSpec]:
     """What one grid step sees of each kind of array; `at` gives the chunk of a step."""
     blocks = {"gates": pl.BlockSpec((1, heads, TILE), lambda b, h, t: (b, h, at(t)))}
-    for name, width in (("keys", K), ("values", V)):
-        blocks[name] = pl.BlockSpec((1, TILE, heads, width), lambda b, h, t: (b, at(t), h, 0))
+    for name, n, width in (("keys", key_heads, K), ("values", heads, V)):
+        blocks[name] = pl.BlockSpec((1, TILE, n, width), lambda b, h, t: (b, at(t), h, 0))
     for name, size in sizes.items():
         blocks[name] = pl.BlockSpec((1, 1, heads, *size), lambda b, h, t: (b, at(t), h, 0, 0))
     return blocks
@@ -109,12 +109,12 @@ def pad(x: jax.Array, T: int, H: int) -> jax.Array:
     return jnp.pad(x, [(0, 0), (0, T - x.shape[1]), (0, H - x.shape[2])] + [(0, 0)] * (x.ndim - 3))
 
 
-def _sweep_forward(*refs, config: Config):
-    """One chunk of all heads of a block: everything that the sweep back wants to know of it."""
+def sweep_forward(*refs, config: Config, solved: bool, begins: bool = True):
+    """One chunk of all heads of a block: all that the sweep back wants to know, less what is `solved` already."""
     k_ref, v_ref, g_ref, beta_ref, *saved, state_ref, diagonal_ref, joins_ref = refs
     some, every = config.sweep_interleave, range(state_ref.shape[0])
 
-    @pl.when(pl.program_id(2) == 0)
+    @pl.when(begins and pl.program_id(2) == 0)
     def _():
         state_ref[...] = jnp.zeros_like(state_ref)
 
@@ -130,9 +130,11 @@ def _sweep_forward(*refs, config: Config):
         inverse_ref[:HALF] = jnp.where(left, high, pltpu.roll(low, HALF, 1)).astype(jnp.bfloat16)
         inverse_ref[HALF:] = jnp.where(left, pltpu.roll(high, HALF, 1), low).astype(jnp.bfloat16)
 
-    side_by_side([_prepare(k_ref, gates, h, saved[1].at[0, 0, h], diagonal_ref, joins_ref) for h in every], some)
-    substitute(diagonal_ref, len(every))
-    side_by_side([invert(h) for h in every], some)
+    if not solved:
+        corners = [saved[1].at[0, 0, h] for h in every]
+        side_by_side([_prepare(k_ref, gates, h, corners[h], diagonal_ref, joins_ref) for h in every], some)
+        substitute(diagonal_ref, len(every))
+        side_by_side([invert(h) for h in every], some)
     side_by_side(
         [_advance(k_ref, v_ref, gates, h, [x.at[0, 0, h] for x in saved], state_ref) for h in every], some
     )
@@ -140,7 +142,7 @@ def _sweep_forward(*refs, config: Config):
 
 def _prepare(k_ref, gates, h: int, corner_ref, diagonal_ref, joins_ref) -> Generator:
     """The system of one chunk of one head, in the pieces that are joined later."""
-    k = head_of_words(k_ref, h).astype(jnp.bfloat16)
+    k = head_of_words(k_ref, h, len(gates.sums)).astype(jnp.bfloat16)
     scores = dot_t(k, k)
     yield
     lane, block = iota((32, TILE), 1), iota((BASE, TILE), 1) // BASE
@@ -155,9 +157,8 @@ def _prepare(k_ref, gates, h: int, corner_ref, diagonal_ref, joins_ref) -> Gener
             wide = jnp.where(lane < r - 32, wide, system)
         if r >= HALF:
             high, low = halves(system)
-            corner_ref[r - HALF : r - 32] = jnp.where(lane < HALF, high, pltpu.roll(low, HALF, 1)).astype(
-                jnp.bfloat16
-            )
+            both = jnp.where(lane < HALF, high, pltpu.roll(low, HALF, 1))
+            corner_ref[r - HALF : r - 32] = both.astype(jnp.bfloat16)
     strict = iota((BASE, TILE), 1) % BASE < iota((BASE, TILE), 0)
     diagonal_ref[pl.ds(h * BASE, BASE), :] = jnp.where(strict, diagonal, 0.0)
     joins_ref[h] = jnp.concatenate([*split(small), *split(wide)], axis=0)
@@ -166,12 +167,12 @@ def _prepare(k_ref, gates, h: int, corner_ref, diagonal_ref, joins_ref) -> Gener
 def _advance(k_ref, v_ref, gates, h: int, saved, state_ref) -> Generator:
     """N of one chunk of one head and the state after it."""
     inverse, corner, start, kept = saved
-    k, state = head_of_words(k_ref, h).astype(jnp.bfloat16), state_ref[h]
+    k, state = head_of_words(k_ref, h, len(gates.sums)).astype(jnp.bfloat16), state_ref[h]
     start[...] = state.astype(jnp.bfloat16)
     from_state = dot(k, state.astype(jnp.bfloat16))
     yield
     cum, beta = gates.columns_of(h, slice(0, TILE), state.shape[1])
-    right = beta * (head_of_words(v_ref, h) - jnp.exp(cum) * from_state)
+    right = beta * (head_of_words(v_ref, h, len(gates.sums)) - jnp.exp(cum) * from_state)
     first = dot_halves(inverse[:HALF], right[:HALF])
     yield
     second = right[HALF:] - dot_halves(corner[...], first)
@@ -185,29 +186,33 @@ def _advance(k_ref, v_ref, gates, h: int, saved, state_ref) -> Generator:
     state_ref[h] = jnp.exp(total) * state + added
 
 
-def _sweep_back(*refs, config: Config, scale: float):
+def sweep_back(*refs, config: Config, scale: float, begins: bool = True):
     """One chunk of all heads of a block, the last chunk first: its gradients, and the one of the state before it."""
     tokens, (g_ref, beta_ref), saved = (refs[0], refs[1], refs[2], refs[5]), refs[3:5], refs[6:10]
     d_refs, (dg_ref, dbeta_ref, d_state_ref), words = refs[10:13], refs[13:16], refs[16:]
-    heads = d_state_ref.shape[0]
+    heads, key_heads = d_state_ref.shape[0], d_refs[0].shape[2]
 
-    @pl.when(pl.program_id(2) == 0)
+    @pl.when(begins and pl.program_id(2) == 0)
     def _():
         d_state_ref[...] = jnp.zeros_like(d_state_ref)
 
-    gates = _Gates(*running_sums(g_ref[0], beta_ref[0]))
+    gates, found = _Gates(*running_sums(g_ref[0], beta_ref[0])), {}
 
-    def differentiate(h):
-        inputs, kept = [head_of_words(ref, h) for ref in tokens], [ref.at[0, 0, h] for ref in saved]
-        *gradients, d_cum, dbeta = yield from _differentiate(inputs, gates, h, kept, d_state_ref, scale)
-        for all_heads, gradient in zip(words, gradients, strict=True):
-            put(all_heads, h, gradient)
-        return d_cum, dbeta
+    def differentiate(key_head):
+        of_keys = []
+        for h in range(key_head * heads // key_heads, (key_head + 1) * heads // key_heads):
+            inputs, kept = [head_of_words(ref, h, heads) for ref in tokens], [ref.at[0, 0, h] for ref in saved]
+            *both, dv, d_cum, dbeta = yield from _differentiate(inputs, gates, h, kept, d_state_ref, scale)
+            put(words[2], h, dv)
+            of_keys = [x + y for x, y in zip(of_keys, both, strict=True)] if of_keys else both
+            found[h] = d_cum, dbeta
+        for all_heads, gradient in zip(words, of_keys, strict=False):
+            put(all_heads, key_head, gradient)
 
-    found = side_by_side([differentiate(h) for h in range(heads)], config.interleave)
+    side_by_side([differentiate(h) for h in range(key_heads)], config.interleave)
     for ref, kept in zip(d_refs, words, strict=True):
         ref[0] = pltpu.bitcast(kept[...], jnp.bfloat16).reshape(ref.shape[1:])
-    rows = jnp.concatenate([both[i] for i in (0, 1) for both in found], axis=1).T
+    rows = jnp.concatenate([both[i] for i in (0, 1) for both in map(found.get, range(heads))], axis=1).T
     later = iota((TILE, TILE), 0) >= iota((TILE, TILE), 1)
     dg_ref[0], dbeta_ref[0] = dot_exact(rows[:heads], later), rows[heads:]
 
@@ -288,9 +293,10 @@ def t_dot_halves(parts: jax.Array, right: jax.Array) -> jax.Array:
     return (both := t_dot(parts, high))[:HALF] + both[HALF:] + t_dot(parts[:, :HALF], low)
 
 
-def head_of_words(ref, h: int) -> jax.Array:
-    """Head h [T,D] in float32 of a bfloat16 block [1,T,heads,D], where a word holds two neighbouring heads."""
+def head_of_words(ref, h: int, of: int) -> jax.Array:
+    """What head h `of` as many reads of a bfloat16 block [1,T,heads,D], as float32; two heads lie in a word."""
     _, T, heads, width = ref.shape
+    h = h * heads // of
     words = ref.reshape(T * heads, width).bitcast(jnp.int32)[pl.ds(h // 2, T, heads // 2), :]
     return pltpu.bitcast(words & jnp.int32(UPPER_HALF) if h % 2 else words << 16, jnp.float32)
 
@@ -304,8 +310,7 @@ def put(words, h: int, x: jax.Array) -> None:
 
 def running_sums(g: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
     """From [heads,128] rows: the running sum of g and [that | beta] as columns."""
-    row, column = iota((TILE, TILE), 0), iota((TILE, TILE), 1)
-    cum = dot_exact(g, row <= column)
+    cum = dot_exact(g, iota((TILE, TILE), 0) <= iota((TILE, TILE), 1))
     return cum, jnp.concatenate([cum, beta], axis=0).T
 
 
@@ -317,17 +322,12 @@ def dot_exact(x: jax.Array, ones: jax.Array) -> jax.Array:
     return sums[:n] + (sums[n : 2 * n] + sums[2 * n :])
 
 
-def side_by_side(problems: list[Generator], most: int) -> list:
-    """Write independent problems phase by phase, `most` at a time, and return their results."""
-    results, running = [None] * len(problems), list(enumerate(problems[:most]))
-    while running:
-        for item in list(running):
-            try:
-                next(item[1])
-            except StopIteration as stop:
-                results[item[0]] = stop.value
-                running.remove(item)
-    return results[:most] + (side_by_side(problems[most:], most) if problems[most:] else [])
+def side_by_side(problems: list[Generator], most: int) -> None:
+    """Write independent problems phase by phase, `most` at a time."""
+    for first in range(0, len(problems), most):
+        running = problems[first : first + most]
+        while running:
+            running = [problem for problem in running if next(problem, "done") is None]
 
 
 def substitute(diagonal, heads: int) -> None:

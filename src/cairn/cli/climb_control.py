@@ -12,10 +12,13 @@ from typing import Any
 import psutil
 
 from cairn.cli.climbing import OPTIONS_FILE, OWNER_FILE, Outcome, Say, name_of, outcome_of, run_climb
+from cairn.cli.progress import fleet_view
+from cairn.cli.tables import fleet_table
 from cairn.climb.climb_log import render_log
 from cairn.climb.control import NOW, STOP_FILE
 from cairn.climb.ledger import Ledger
 from cairn.climb.log_lint import ALL, LintOptions, lint_log
+from cairn.climb.occupancy import fleet_use
 from cairn.climb.state import State, fold
 from cairn.errors import BadInput, Missing, TryAgain
 from cairn.git import Git
@@ -66,10 +69,11 @@ def read_status(which: str, root: Path | None, registry_path: Path | None, optio
     found = find_climb(which, root, registry_path, options)
     outcome = outcome_of(found.state, found.ledger, str(found.state.branch))
     owner = owner_of(found.folder)
-    data = {**outcome.data, "running": owner is not None, "pid": owner.pid if owner else None}
+    use = fleet_use(Ledger(found.ledger).events)
+    data = {**outcome.data, "running": owner is not None, "pid": owner.pid if owner else None, **fleet_view(use)}
     goes_on = f"it does not run; cairn climb resume {found.folder.name}"
     line = f"it runs as process {owner.pid}" if owner else "" if found.state.ended else goes_on
-    return Outcome(data, lambda: "\n".join(filter(None, (outcome.table(), line))))
+    return Outcome(data, lambda: "\n".join(filter(None, (outcome.table(), fleet_table(data), line))))
 
 
 def owner_of(folder: Path) -> psutil.Process | None:

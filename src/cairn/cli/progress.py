@@ -8,6 +8,7 @@ from typing import Any
 from cairn.cli.tables import microseconds
 from cairn.climb.ends import ENDS
 from cairn.climb.ledger import Event
+from cairn.climb.occupancy import FleetUse
 from cairn.climb.state import Attempt, State, anchor_us
 
 Say = Callable[[str], None]
@@ -85,6 +86,10 @@ _TOLD: dict[str, Callable[[Event], str]] = {
     "climb.repaired": lambda event: f"put back: {event['what']} (was {event['found']})",
     "climb.confirmed": _confirmed,
     "climb.ended": lambda event: f"climb ended: {event['reason']}",
+    "place.opened": lambda event: f"{event['place']} is ready",
+    "place.lost": lambda event: (
+        f"{event['place']} {'is not used' if event['for_good'] else 'was lost'}: {event['why']}"
+    ),
     "round.started": lambda event: f"round {event['round']}: {', '.join(event['directions'])}",
     "round.selected": lambda event: f"round {event['round']}: {len(event['lineages']['lineages'])} lineages live",
     "attempt.planned": lambda event: f"{event['attempt']}: editing with {event['agent']}",
@@ -131,6 +136,11 @@ def climb_view(state: State, ledger: Path, branch: str) -> dict[str, Any]:
     }
 
 
+def fleet_view(use: FleetUse) -> dict[str, Any]:
+    """The places that judged, and the share of their time in which they did."""
+    return {"places": [vars(place) for place in use.places.values()], "occupancy": use.occupancy}
+
+
 def _attempt_view(attempt: Attempt) -> dict[str, Any]:
     cost = {} if attempt.measured_us is None else {"measured_us": attempt.measured_us}
     return {
@@ -145,6 +155,7 @@ def _attempt_view(attempt: Attempt) -> dict[str, Any]:
         "hypothesis": attempt.hypothesis,
         "receipt": attempt.receipt,
         "commit": attempt.commit,
+        "place": attempt.place,
         "lineage": attempt.lineage,
         "round": attempt.round,
     }

@@ -18,12 +18,14 @@ from cairn.cli.report_find import LEDGER, RECEIPTS, Source
 from cairn.cli.report_receipts import calibration_of, flat, receipt_row
 from cairn.cli.report_transcript import open_regular, read_utterances, transcript_file
 from cairn.climb.ledger import Event, Ledger
+from cairn.climb.occupancy import fleet_use
 from cairn.climb.state import State, fold
 from cairn.judge.receipt import ReceiptBook
 from cairn.report.rows import (
     Alert,
     Attempt,
     Limit,
+    Place,
     Run,
     RunState,
     Utterance,
@@ -80,9 +82,16 @@ def climb_run(source: Source) -> Run:
         least_effect=_least_effect(calibration, attempts),
         environment={name: str(value) for name, value in flat(measured.get("fingerprint") or {}).items()},
         environments=_environments(events),
+        **_places(events),
         alerts=_alerts(state, ledger, book, attempts, running=running),
         files={"ledger": str(ledger.path), "receipts": str(book.path)},
     )
+
+
+def _places(events: Sequence[Event]) -> dict[str, Any]:
+    use = fleet_use(events)
+    rows = [Place(each.name, each.judged, each.busy_s, each.lost) for each in use.places.values()]
+    return {"places": rows, "occupancy": use.occupancy}
 
 
 def _attempts(state: State, told: Mapping[str, Told], receipts: Receipts, folder: Path) -> list[Attempt]:

@@ -106,6 +106,17 @@ def climb_table(data: dict[str, Any]) -> str:
     )
 
 
+def fleet_table(data: dict[str, Any]) -> str:
+    """The places that judged, when there were several."""
+    if len(data["places"]) < 2:
+        return ""
+    table = Table("place", "host", "judged", "busy s", "lost", "lost s")
+    for place in data["places"]:
+        numbers = (str(place["judged"]), f"{place['busy_s']:.0f}", str(place["lost"]), f"{place['lost_s']:.0f}")
+        table.add_row(place["name"], place["host"], *numbers)
+    return rendered(table, f"{data['occupancy']:.0%} of the places' time was judging that came to its end")
+
+
 def _us(record: dict[str, Any]) -> float | None:
     value = record.get("predicted_us")
     return record.get("measured_us") if value is None else value

@@ -197,7 +197,9 @@ class Bench:
                     self.close()
                     case = self._examine(job)
                 if self._over.is_set():
-                    raise TryAgain("the climb is over")  # its workers were ended, and what they seem to say is nothing
+                    raise TryAgain(
+                        "the climb is over"
+                    )  # its workers were ended, and what they seem to say is nothing
                 return desk.receipts.add(record_of(case, self.judge(), climb=desk.spec.name, attempt=attempt.id))
         except (CairnError, OSError, WorkerFailure) as error:
             self.close()

@@ -70,9 +70,7 @@ class Crew:
         take_device: as for `Bench`; with one place only.
     """
 
-    def __init__(
-        self, desk: Desk, judges: Mapping[str, OpenJudge], take_device: TakeDevice | None = None
-    ) -> None:
+    def __init__(self, desk: Desk, judges: Mapping[str, OpenJudge], take_device: TakeDevice | None = None) -> None:
         assert judges
         assert take_device is None or len(judges) == 1
         self._desk = desk
@@ -165,10 +163,11 @@ class Crew:
         if all(seat.rests_until > time.monotonic() for seat in usable):
             for seat in usable:
                 seat.rests_until = 0.0  # somebody has waited already
-        while waiting or self._running:
+        while True:
             yield from self._hand_out(waiting)
-            if not self._running:
-                return
+            judging = any(seat.ready for seat in self._running.values())
+            if not judging and not (waiting and self._running):
+                return  # a place that is still being opened is of use to the next round
             done, _ = wait(self._running, self._until_rested(waiting), FIRST_COMPLETED)
             for future in done:
                 seat = self._running.pop(future)
@@ -261,5 +260,7 @@ def _unlike(measured: Mapping[str, Any] | None, found: Mapping[str, Any]) -> str
     known = (measured or {}).get("fingerprint", {})
     own = [name for name in _A_HOSTS_OWN if name != "processor" or known.get("platform") != "cpu"]
     names = sorted((known.keys() | found.keys()) - set(own))
-    other = [f"{name} {found.get(name)}, not {known.get(name)}" for name in names if known.get(name) != found.get(name)]
+    other = [
+        f"{name} {found.get(name)}, not {known.get(name)}" for name in names if known.get(name) != found.get(name)
+    ]
     return f"unlike the first place: {'; '.join(other)}" if other else ""

@@ -12,7 +12,7 @@ from typing import Any
 from cairn.agents.protocol import Agent, EditOutcome
 from cairn.climb import dirty, ends
 from cairn.climb.anchors import Anchors
-from cairn.climb.batch import run_round
+from cairn.climb.batch import run_round, select_finished
 from cairn.climb.bench import OpenJudge, TakeDevice, blocked_pause_s, is_disk_trouble
 from cairn.climb.crew import Crew
 from cairn.climb.desk import Desk
@@ -189,6 +189,8 @@ class Climb:
         first = True
         while reason is None:
             reason = self._finish_queue(phases)
+            if reason is None and self.spec.batch:
+                select_finished(desk)
             reason = reason or ("stopped" if desk.control.stop_requested() else None)
             reason = reason or ends.reason_to_stop(self.state, self.spec, desk.control.wall_left_s)
             if reason is None and desk.control.disk_is_full():

@@ -1,4 +1,4 @@
-"""A process that holds the actors of a climb on a Ray cluster, so that Ray's threads, signal handlers and ends stay in it.
+"""A process that holds the actors of a climb on a Ray cluster: Ray's threads, signal handlers and ends stay in it.
 
     python -m cairn.execution.ray_keeper
 

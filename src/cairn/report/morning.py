@@ -125,5 +125,16 @@ def _costs(run: Run, summary: Summary) -> Sequence[str]:
     return [
         f"**Spent:** {words.duration(wall)} on the clock, {words.duration(spent.agent_s)} editing, "
         f"{words.duration(spent.judge_s)} judging; {tokens} tokens; {money}. "
-        f"**Lost** to failures of agents and machines: {lost}."
+        f"**Lost** to failures of agents and machines: {lost}.",
+        *_places(run),
     ]
+
+
+def _places(run: Run) -> Sequence[str]:
+    """How several places shared the judging; their names are nobody's business."""
+    if len(run.places) < 2:
+        return []
+    each = ", ".join(str(place.judged) for place in run.places)
+    lost = sum(place.lost for place in run.places)
+    share = words.percent(run.occupancy)
+    return ["", f"**Judged at {len(run.places)} places**, busy {share} of the time: {each} attempts; {lost} lost."]

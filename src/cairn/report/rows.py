@@ -136,6 +136,22 @@ class Anchor(msgspec.Struct, frozen=True, omit_defaults=True):
     commit: str = ""
 
 
+class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where attempts were judged.
+
+    Attributes:
+        name: such as ray:0.
+        judged: attempts.
+        busy_s: seconds that these took.
+        lost: judgements that the place could not finish.
+    """
+
+    name: str
+    judged: int = 0
+    busy_s: float = 0.0
+    lost: int = 0
+
+
 class Confirmation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The champion judged once more, against the original baseline and with fresh seeds: the claim of a run.
 
@@ -242,6 +258,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
         least_effect: relative gain that would be seen in four of five full measurements.
         environment: versions and machine, by name.
         environments: how many different environments the run has seen.
+        places: where attempts were judged.
+        occupancy: share of the places' time in which judgements came to their end.
         ideas: what to try next.
         alerts: what to know before trusting the rest.
         files: where the ledger and receipts lie.
@@ -275,6 +293,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     least_effect: float | None = None
     environment: dict[str, str] = {}
     environments: int = 1
+    places: list[Place] = []
+    occupancy: float | None = None
     ideas: list[str] = []
     alerts: list[Alert] = []
     files: dict[str, str] = {}

@@ -88,7 +88,7 @@ def _by_chip(rows: Sequence[Scored]) -> list[str]:
 def _left_out(rows: Sequence[Scored]) -> list[str]:
     """Whether intervals hold for a family that had no part in them."""
     lines = [
-        "| chip, each family's interval from all other families | held-out rows | inside | families with a row outside |",
+        "| chip, intervals from all other families | held-out rows | inside | families with a row outside |",
         "|---|---|---|---|",
     ]
     chips: dict[str, list[tuple[Scored, bool]]] = defaultdict(list)

@@ -135,3 +135,12 @@ def test_compile_explain_compare_and_sweep_of_a_function(tmp_path):
     assert data["entries"] > 0
     code, data = lab("cache", "--clear")
     assert data["cleared"]
+
+
+@pytest.mark.tpu_compiler
+def test_eight_bit_products_say_that_no_measurement_stands_behind_them():
+    plain, narrow = (predicted("matmul", f"{kind}[512,512]*2", target="tpu7x") for kind in ("bf16", "f8e4m3fn"))
+    assert not any("eight-bit" in flag for flag in plain["flags"])
+    assert any(flag.startswith("eight-bit products") for flag in narrow["flags"])
+    assert narrow["high_us"] / narrow["us"] >= plain["high_us"] / plain["us"]
+    assert narrow["high_us"] / narrow["us"] == pytest.approx(narrow["us"] / narrow["low_us"])

@@ -62,10 +62,9 @@ class Answer:
             return self.failure.hint
         if self.refused is None or not self.open_integers or _UNDECIDED not in self.refused:
             return None
-        named = ", ".join(self.open_integers)
-        return (
-            f"if {named} decides what is visited, give its values, e.g. {self.open_integers[0]}=[3,1,0,4] or =512"
-        )
+        first = self.open_integers[0]
+        example = f"{first}=16" if first.endswith("[]") else f"{first}=[3,1,0,4] or =512"
+        return f"if {', '.join(self.open_integers)} decides what is visited, give its values, e.g. {example}"
 
     def as_data(self) -> dict[str, Any]:
         """Plain data for scripts; the fields of a prediction are always there, None where there is no number."""

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cairn.cli.gdnctl.config import LOG_VARIABLE, Config, find_root, load_config
+from cairn.cli.gdnctl.holding import Device, open_allocator
 from cairn.cli.gdnctl.loop_options import GROUPS, Plan, plan_loop, wrong_device_checks
 from cairn.cli.output import emit, json_option, say
 from cairn.errors import Missing, UsageError
@@ -138,42 +139,26 @@ def _lease(root: Path, folder: Path, config: Config, plan: Plan) -> Iterator[Any
         pause_s=values["dev_tpu_allocate_retry_sleep"],
         policy=values["hold_dev_tpu_policy"],
     )
+    log = values["dev_tpu_allocate_log"]
+    device = Device(
+        values["dev_tpu_name"],
+        values["dev_tpu_type"] or "",
+        root / log if log else folder / "dev_tpu_allocate.log",
+        ready_s=values["dev_tpu_ready_timeout"],
+        stop_s=values["dev_tpu_stop_timeout"],
+        sync=values["dev_tpu_sync_path"],
+    )
     from cairn.climb.interrupts import Interrupts
 
     # heard from here on, so that a signal during the allocation gives the device back as well
     with (
         Interrupts().listening(),
-        Lease(values["dev_tpu_name"], _allocator(root, folder, config, values), rules, folder, say) as lease,
+        Lease(values["dev_tpu_name"], open_allocator(config, device), rules, folder, say) as lease,
     ):
         _compare(plan, lease.place)
         if values["post_check"]:
             say(_REPEATED_WORK)
         yield lease
-
-
-def _allocator(root: Path, folder: Path, config: Config, values: Mapping[str, Any]) -> Any:
-    settings = config.allocator
-    if settings.kind == "ray":
-        from cairn.execution.leases_ray import RayAllocator
-
-        return RayAllocator(settings.resources, values["dev_tpu_ready_timeout"], addresses=settings.addresses)
-    if settings.kind != "command":
-        raise UsageError(f"no allocator of kind `{settings.kind}`", hint="`command` or `ray`")
-    from cairn.execution.leases_command import CommandAllocator
-
-    named = values["dev_tpu_allocate_log"]
-    return CommandAllocator(
-        values["dev_tpu_name"],
-        values["dev_tpu_type"] or "",
-        settings.allocate,
-        root / named if named else folder / "dev_tpu_allocate.log",
-        ready=settings.ready,
-        heartbeat_command=settings.heartbeat,
-        release_command=settings.release,
-        ready_s=values["dev_tpu_ready_timeout"],
-        stop_s=values["dev_tpu_stop_timeout"],
-        sync=values["dev_tpu_sync_path"],
-    )
 
 
 def _compare(plan: Plan, place: str) -> None:

@@ -1,12 +1,15 @@
 """`gdnctl dev-tpu-allocate`, `dev-tpu-test` and `dev-tpu-profile`: a held device, through the project's commands."""
 
+import contextlib
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cairn.cli.gdnctl.config import Config, chosen_tests, find_root, load_config
+from cairn.cli.gdnctl.holding import Device, open_allocator
 from cairn.cli.gdnctl.outside import held_device, require, run_through, words_of
 from cairn.cli.gdnctl.profile_options import knobs, profile_options
 from cairn.cli.output import say
@@ -15,6 +18,8 @@ from cairn.execution.leases import shared_chip
 
 _HINT = "configure [allocator] and [remote] in scripts/gdn/gdnctl.toml (docs/gdnctl.md)"
 _WAIT_FOR_CHIP_S = 1800.0
+_LOGS = Path(".agents/logs/gdn_dev_tpu")
+_LOOK_S = 1.0
 
 cluster_option = click.option("--cluster", default="us-central1", show_default=True, help="Where it is.")
 _name = click.option("--tpu-name", required=True, help="The device's name.")
@@ -25,21 +30,29 @@ _no_sync = click.option("--no-sync", is_flag=True, help="Do not copy files first
 @cluster_option
 @_name
 @click.option("--tpu-type", default="", help="E.g. v5p-8.")
-@click.pass_context
-def dev_tpu_allocate(context: click.Context, /, cluster: str, tpu_name: str, tpu_type: str) -> None:
-    """Hold a device until interrupted, with the project's allocator.
+def dev_tpu_allocate(cluster: str, tpu_name: str, tpu_type: str) -> None:
+    """Hold a device until interrupted, with the project's allocator; got again when it is lost, always given back.
 
     \b
     Example:
       gdnctl dev-tpu-allocate --cluster us-central1 --tpu-name me-gdn --tpu-type v5p-8
     """
-    from cairn.execution.leases_command import CommandAllocator
+    from cairn.climb.interrupts import Interrupts
+    from cairn.execution.leases import Lease, LeaseRules
 
-    config = load_config(find_root(Path.cwd()))
-    allocator = CommandAllocator(tpu_name, tpu_type, config.allocator.allocate, Path("dev_tpu_allocate.log"))
-    command = allocator.line(config.allocator.allocate, cluster)
-    require(command[0], _HINT)
-    context.exit(run_through(command))
+    root = find_root(Path.cwd())
+    folder = root / _LOGS / Path(tpu_name).name
+    log = folder / "dev_tpu_allocate.log"
+    allocator = open_allocator(load_config(root), Device(tpu_name, tpu_type, log))
+    rules = LeaseRules([cluster], reacquire_s=0.0)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        Interrupts().listening(),
+        Lease(tpu_name, allocator, rules, folder, say) as lease,
+    ):
+        say(f"Ctrl-C gives it back; log {log}")
+        while lease.ensure():
+            time.sleep(_LOOK_S)
 
 
 @click.command("dev-tpu-test")

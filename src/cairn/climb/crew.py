@@ -169,15 +169,15 @@ class Crew:
             if not judging and not (waiting and self._running):
                 return  # a place that is still being opened is of use to the next round
             done, _ = wait(self._running, self._until_rested(waiting), FIRST_COMPLETED)
-            for future in done:
-                seat = self._running.pop(future)
-                if (found := self._settled(seat, future)) is None:
-                    continue
-                yield found
-                again = found.job.attempt.id
-                tries[again] += 1
-                if found.receipt is None and not self._alone and tries[again] < RULES[INFRA].repeats:
-                    waiting.appendleft(found.job)
+            settled = [self._settled(self._running.pop(future), future) for future in done]
+            for found in settled:
+                if found is not None and found.receipt is None:
+                    yield found
+                    tries[found.job.attempt.id] += 1
+                    if not self._alone and tries[found.job.attempt.id] < RULES[INFRA].repeats:
+                        waiting.appendleft(found.job)
+            yield from self._hand_out(waiting)  # before what was found is written: a place need not wait for that
+            yield from (found for found in settled if found is not None and found.receipt is not None)
 
     def _hand_out(self, waiting: deque[Job]) -> Iterator[Begun]:
         """Give jobs to seats that are free and ready; open as many others as there are jobs for."""

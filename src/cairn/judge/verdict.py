@@ -71,6 +71,7 @@ REASONS: dict[str, tuple[Verdict, str, str]] = {
     "arguments": (Verdict.CRASH, "COMPILE_ERROR", "a kernel or index map with too few or too many arguments"),
     "captured": (Verdict.CRASH, "COMPILE_ERROR", "an array from outside that the kernel was not given"),
     "traced_value": (Verdict.CRASH, "COMPILE_ERROR", "Python control flow that depends on a traced value"),
+    "parallel": (Verdict.CRASH, "COMPILE_ERROR", "an axis over cores has not one step for each of them"),
     "layout": (Verdict.CRASH, "COMPILE_ERROR", "a vector layout that cannot be made"),
     "vmem_oom": (Verdict.CRASH, "VMEM_OOM", "vector memory overflows"),
     "smem_oom": (Verdict.CRASH, "VMEM_OOM", "scalar memory overflows"),

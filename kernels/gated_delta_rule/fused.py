@@ -9,6 +9,7 @@ from types import ModuleType
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
+from jax.experimental.pallas import tpu as pltpu
 
 from gated_delta_rule import resweep
 from gated_delta_rule.backward import backward_by_xla
@@ -16,7 +17,6 @@ from gated_delta_rule.backward import backward_by_xla
 KERNELS = Path(__file__).parents[1]
 TILE = 128  # tokens of a tile of the fused kernels, and their lanes
 HEADS_PER_BLOCK = 8  # of both kernels where one saves for the other: they must cut heads alike
-MOST_HEADS = 16  # of a block, so that its states fit into vector memory
 # What the forward kernel keeps of every tile of 128 tokens, by save policy, and of which tiles.
 SAVED = {
     "auto": (),
@@ -25,7 +25,19 @@ SAVED = {
     "inverse": ("inverse", "corner"),
     "state": ("inverse", "corner", "start", "update"),
 }
-CHECKPOINT_EVERY = 4
+
+
+def roomy() -> bool:
+    """Whether there is more vector memory than the 16 MiB of a v4."""
+    try:
+        return pltpu.get_tpu_info().vmem_capacity_bytes > 16 << 20
+    except ValueError:  # no TPU: an interpreter, to which sizes are all one
+        return True
+
+
+def checkpoint_every() -> int:
+    """Tiles between two states of the save policy `checkpoint`; what lies between waits in vector memory."""
+    return 4 if roomy() else 2
 
 
 def shared_by(keys: int, heads: int) -> int:
@@ -35,7 +47,8 @@ def shared_by(keys: int, heads: int) -> int:
     word, so that no odd group but one ends where a word ends.
     """
     group = heads // keys
-    fits = [g for g in range(2, group + 1, 2) if group % g == 0 and g * min(8, heads // g) <= MOST_HEADS]
+    most = 16 if roomy() else 8
+    fits = [g for g in range(2, group + 1, 2) if group % g == 0 and g * min(8, heads // g) <= most]
     return max(fits, default=1)
 
 
@@ -70,7 +83,7 @@ def _forward(chunk: int, scale: float, policy: str, inputs, initial, plan):
     q, k, v = _lanes(q), _lanes(k), _lanes(v)
     if initial is not None:
         initial = _lanes(_lanes(initial).swapaxes(-1, -2)).swapaxes(-1, -2)
-    every = CHECKPOINT_EVERY if policy == "checkpoint" else 1
+    every = checkpoint_every() if policy == "checkpoint" else 1
     o, final, saved = module.forward(
         q, k, v, *gates, config=config, scale=scale, initial_state=initial, plan=plan, save=save, every=every
     )
@@ -106,7 +119,7 @@ def _fused_backward(chunk, scale, save_policy, residuals, cotangents):
     module = variant("gdn_bwd", "pallas_bwd")
     given = (*(_lanes(x) for x in (q, k, v)), g, beta, _lanes(d_o))
     if save_policy == "checkpoint":
-        found = resweep.backward(module, *given, saved["start"], every=CHECKPOINT_EVERY, scale=scale)
+        found = resweep.backward(module, *given, saved["start"], every=checkpoint_every(), scale=scale)
     else:
         config = module.Config(heads_per_block=HEADS_PER_BLOCK)
         found = module.backward(*given, config=config, scale=scale, saved=saved)

@@ -51,7 +51,7 @@ def backward(
             pltpu.VMEM((heads, 6 * base, tile), jnp.bfloat16),
             *(pltpu.VMEM((every, 1, 1, heads, *size), jnp.bfloat16) for size in kept.values()),
         ],
-        compiler_params=pltpu.CompilerParams(dimension_semantics=("parallel", "parallel", "arbitrary")),
+        compiler_params=module.compiler_params(heads * every // 2),
         name="gdn_bwd_resweep",
     )(*inputs, starts)
     dg, dbeta = (x.transpose(0, 2, 1)[:, :T, :H] for x in d_gates)

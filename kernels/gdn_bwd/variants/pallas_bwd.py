@@ -62,36 +62,39 @@ def backward(q, k, v, g, beta, do, *, config: Config, scale: float, saved=None) 
     g, beta = (x.transpose(0, 2, 1) for x in (g, beta))  # tokens on lanes, as XLA keeps such arrays anyway
     state, gate = pltpu.VMEM((heads, K, V), jnp.float32), jax.ShapeDtypeStruct(g.shape, jnp.float32)
     sizes = {"inverse": (TILE, TILE), "corner": (HALF, TILE), "start": (K, V), "update": (2 * TILE, V)}
-    params = pltpu.CompilerParams(dimension_semantics=("parallel", "parallel", "arbitrary"))
-    common = {"grid": (B, padded_H // heads, tiles), "compiler_params": params}
+    grid, params = (B, padded_H // heads, tiles), compiler_params(heads)
+    call = functools.partial(pl.pallas_call, grid=grid, compiler_params=params)
     saved = {name: saved[name] for name in sizes if name in (saved or ())}
     if missing := {name: size for name, size in sizes.items() if name not in saved}:
         pieces = ((heads * BASE, TILE), jnp.float32), ((heads, 6 * BASE, TILE), jnp.bfloat16)
         see = blocks_of(lambda t: t, heads, key_heads, K, V, sizes)
-        found = pl.pallas_call(
+        found = call(
             functools.partial(sweep_forward, config=config, solved=bool(saved)),
             in_specs=[see[name] for name in ("keys", "values", "gates", "gates", *saved)],
             out_specs=[see[name] for name in missing],
             out_shape=[jax.ShapeDtypeStruct((B, tiles, padded_H, *s), jnp.bfloat16) for s in missing.values()],
             scratch_shapes=[state, *(pltpu.VMEM(*piece) for piece in pieces)],
             name="gdn_bwd_states",
-            **common,
         )(k, v, g, beta, *saved.values())
         saved = saved | dict(zip(missing, found, strict=True))
     see = blocks_of(lambda t: tiles - 1 - t, heads, key_heads, K, V, sizes)
     words = [(key_heads, K), (key_heads, K), (heads, V)]
     seen = ("keys", "keys", "values", "gates", "gates", "values", *sizes)
-    dq, dk, dv, *d_gates = pl.pallas_call(
+    dq, dk, dv, *d_gates = call(
         functools.partial(sweep_back, config=config, scale=scale),
         in_specs=[see[name] for name in seen],
         out_specs=[see[name] for name in seen[:5]],
         out_shape=[*(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (q, k, v)), gate, gate],
         scratch_shapes=[state, *(pltpu.VMEM((TILE * n // 2, width), jnp.int32) for n, width in words)],
         name="gdn_bwd",
-        **common,
     )(q, k, v, g, beta, do, *(saved[name] for name in sizes))
     dg, dbeta = (x.transpose(0, 2, 1)[:, :T, :H] for x in d_gates)
     return dq[:, :T, :keys], dk[:, :T, :keys], dv[:, :T, :H], dg, dbeta
+
+
+def compiler_params(heads: int) -> pltpu.CompilerParams:
+    limit = None if heads <= 8 else 48 << 20  # 16 MiB is what v4 has and others give by default
+    return pltpu.CompilerParams(dimension_semantics=("parallel", "parallel", "arbitrary"), vmem_limit_bytes=limit)
 
 
 def blocks_of(at, heads: int, key_heads: int, K: int, V: int, sizes: dict) -> dict[str, pl.BlockSpec]:
@@ -394,7 +397,4 @@ def _contract(axis_a: int, axis_b: int, a: jax.Array, b: jax.Array) -> jax.Array
 
 
 dot, dot_t, t_dot = (functools.partial(_contract, *axes) for axes in ((1, 0), (1, 1), (0, 0)))  # A B, A B^T, A^T B
-
-
-def iota(shape: tuple[int, int], axis: int) -> jax.Array:
-    return jax.lax.broadcasted_iota(jnp.int32, shape, axis)
+iota = functools.partial(jax.lax.broadcasted_iota, jnp.int32)  # of shape and axis

@@ -127,8 +127,16 @@ def test_compile_explain_compare_and_sweep_of_a_function(tmp_path):
     assert again == data["brief"]  # stable: two briefs can be compared line by line
     code, data = lab("compare", f"{FILE}:matmul", *call, "--against-set", "block=512")
     assert data["comparisons"][0]["verdict"] in ("FASTER", "SLOWER", "INCONCLUSIVE")
-    code, data = lab("sweep", f"{FILE}:matmul", *call, "--over", "block=128,256,512,100")
+    code, data = lab(
+        "compare", f"{FILE}:matmul", "--shapes", f"{ARRAY}*2 block=128", *call[2:], "--against-set", "block=512"
+    )
+    row = data["comparisons"][0]
+    assert (row["verdict"], row["subject"]["program"] != row["other"]["program"]) == ("SLOWER", True)
+    drawn = ("--html", str(tmp_path / "best.html"), "--perfetto", str(tmp_path / "best.json"))
+    code, data = lab("sweep", f"{FILE}:matmul", *call, "--over", "block=128,256,512,100", *drawn)
     assert code == 0
+    assert "block=512 on tpu-v5e" in (tmp_path / "best.html").read_text()
+    assert json.loads((tmp_path / "best.json").read_text())["traceEvents"]
     assert [row["us"] is None for row in data["rows"]] == [False, False, False, True]
     assert data["rows"][0]["us"] <= data["rows"][1]["us"] <= data["rows"][2]["us"]
     code, data = lab("cache")

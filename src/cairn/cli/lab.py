@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cairn.cli.lab_options import subject_options, target_options
+from cairn.cli.lab_options import drawing_options, subject_options, target_options
 from cairn.cli.output import emit, json_option, say
 
 
@@ -75,11 +75,7 @@ def predict(subject: str, as_json: bool, root: Path | None, **options: Any) -> N
 @subject_options
 @target_options
 @click.option("--brief", "only_brief", is_flag=True, help="Only the one-screen Markdown brief.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with the timeline.")
-@click.option(
-    "--perfetto", type=click.Path(path_type=Path, dir_okay=False), help="Write the timeline for ui.perfetto.dev."
-)
-@click.option("--dry-run", is_flag=True, help="Write no file.")
+@drawing_options
 def explain(subject: str, as_json: bool, root: Path | None, **options: Any) -> None:
     """Say where a kernel's time goes: hot source lines by cause, position to the floors, what to try and what not.
 
@@ -94,22 +90,13 @@ def explain(subject: str, as_json: bool, root: Path | None, **options: Any) -> N
 
     Exit code 0: explained. 1: it does not compile or cannot be predicted.
     """
-    from cairn.cli.lab_explain import explain_data, explain_text, explained, write_trace
+    from cairn.cli.lab_explain import draw, explain_data, explain_text, explained, ready_to_draw
     from cairn.cli.lab_subjects import wish_of
 
-    if options["html"]:
-        from cairn.cli.report_extra import require_report_extra
-
-        require_report_extra()
+    ready_to_draw(options)
     wish = wish_of(subject, root, options)
     found, short = explained(wish, wish.targets[0])
-    if found.kernels and not options["dry_run"]:
-        if options["perfetto"]:
-            write_trace(found, options["perfetto"])
-        if options["html"]:
-            from cairn.cli.lab_page import write_page
-
-            write_page(found, short, options["html"])
+    draw(found, short, options)
     data = short.as_data() if options["only_brief"] else explain_data(found, short)
     emit(data, as_json, short.as_markdown if options["only_brief"] else lambda: explain_text(found, short))
     sys.exit(0 if short.us is not None else 1)
@@ -156,11 +143,13 @@ def compare(subject: str, other: str | None, as_json: bool, root: Path | None, *
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Points at a time.")
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Rows to print.")
 @click.option("--exhaustive", is_flag=True, help="Try hopeless points too.")
+@drawing_options
 def sweep(subject: str, as_json: bool, root: Path | None, **options: Any) -> None:
     """Rank a grid of settings by predicted time, on the first target.
 
     Hopeless points are left out: those at least as large as one that did not fit in vector memory, and those whose
     compile takes more than ten times the median (and 30 s). Answers are kept, so an interrupted sweep goes on.
+    --html and --perfetto draw the best point, as `cairn lab explain` would.
 
     \b
     Example:
@@ -169,10 +158,14 @@ def sweep(subject: str, as_json: bool, root: Path | None, **options: Any) -> Non
 
     Exit code 0: at least one point has a number. 1: none has.
     """
+    from cairn.cli.lab_explain import draw_best, ready_to_draw
     from cairn.cli.lab_subjects import wish_of
     from cairn.cli.lab_sweep import sweep_text, swept
 
-    data = swept(wish_of(subject, root, options), options, say)
+    ready_to_draw(options)
+    wish = wish_of(subject, root, options)
+    data = swept(wish, options, say)
+    draw_best(wish, data, options)
     emit(data, as_json, lambda: sweep_text(data, options["top"]))
     sys.exit(0 if any(row["us"] is not None for row in data["rows"]) else 1)
 

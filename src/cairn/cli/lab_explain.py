@@ -1,7 +1,8 @@
 """`cairn lab explain` and `brief`: a profile as text and data, and as files that draw it."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,39 @@ def _hot_lines(kernel: KernelProfile) -> Table:
             f"{len(kernel.lines) - _MOST_LINES} more", f"{rest:,.0f}", f"{rest / max(kernel.cycles, 1):.1%}"
         )
     return table
+
+
+def ready_to_draw(options: Mapping[str, Any]) -> None:
+    """Say before the work begins that a page cannot be drawn.
+
+    Raises:
+        Missing: the packages that draw pages are not installed.
+    """
+    if options["html"]:
+        from cairn.cli.report_extra import require_report_extra
+
+        require_report_extra()
+
+
+def draw(found: Profile, short: Brief, options: Mapping[str, Any]) -> None:
+    """Write the files that were asked for, of a profile that has something to draw."""
+    if not found.kernels or options["dry_run"]:
+        return
+    if options["perfetto"]:
+        write_trace(found, options["perfetto"])
+    if options["html"]:
+        from cairn.cli.lab_page import write_page
+
+        write_page(found, short, options["html"])
+
+
+def draw_best(wish: Wish, ranked: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """The files that were asked for, of the best point of a sweep."""
+    best = next((row for row in ranked["rows"] if row["us"] is not None), None)
+    if best is None or options["dry_run"] or not (options["html"] or options["perfetto"]):
+        return
+    chosen = replace(wish, subject=wish.subject.with_settings(best["settings"]))
+    draw(*explained(chosen, ranked["target"]), options)
 
 
 def write_trace(found: Profile, path: Path) -> None:

@@ -64,6 +64,24 @@ _TARGETS = (
 )
 
 
+_DRAWINGS = (
+    click.option(
+        "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with the timeline."
+    ),
+    click.option(
+        "--perfetto",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write the timeline for ui.perfetto.dev.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Write no file."),
+)
+
+
+def drawing_options(command: F) -> F:
+    """Files that draw a profile."""
+    return _with(command, _DRAWINGS)
+
+
 def subject_options(command: F) -> F:
     """What to look at."""
     return _with(command, _SUBJECT)

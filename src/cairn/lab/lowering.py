@@ -47,8 +47,13 @@ class Request:
     hook: str | None = None
 
     def as_header(self) -> dict[str, Any]:
+        """As the process wants it; a setting stands above a keyword argument of the same name."""
         settings = {name: value_node(value) for name, value in self.settings.items()}
-        return {"settings": settings, "call": self.call, "hook": self.hook}
+        call = self.call
+        if call is not None:
+            keyword = {name: node for name, node in call["keyword"].items() if name not in settings}
+            call = {**call, "keyword": keyword}
+        return {"settings": settings, "call": call, "hook": self.hook}
 
 
 class Lowerer:

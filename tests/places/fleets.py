@@ -1,8 +1,12 @@
 """A climb whose judge is a table of costs, and whose judgements are waits of real workers at real places."""
 
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parent.parent / "climb"))
 
 from climbs import Bench
 from fakes import FakeJudge, block

@@ -22,7 +22,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running_sshd(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Start sshd; give the command that reaches host `loopback` through it, and the server."""
+    """Start sshd; give the command that reaches the hosts `loopback` and `other` through it, and the server."""
     assert SSHD is not None
     folder.mkdir(mode=0o700)
     for name in ("host", "user"):
@@ -34,7 +34,7 @@ def running_sshd(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         f"SetEnv HOME={folder}\n"  # what is put on the host goes with the test
     )
     (folder / "ssh_config").write_text(
-        f"Host loopback\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n"
+        f"Host loopback other\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n"
         f"  IdentityFile {folder}/user\n  IdentitiesOnly yes\n"
         f"  StrictHostKeyChecking no\n  UserKnownHostsFile {folder}/known\n"
     )

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ import psutil
 import pytest
 
 from cairn.cli.main import main
+from cairn.climb.ledger import Event, Ledger
 from cairn.errors import Missing, Unreachable, UsageError
 from cairn.execution.places import Place, Wanted, open_places
 from cairn.worker_process import WorkerProcess
+from places.fleets import fleet_bench
 from places.loopback_ssh import SSHD, running_sshd
 from workspace import Workspace
 
@@ -109,9 +112,59 @@ def test_what_is_wrong_with_a_host_is_said(sshd: int, monkeypatch: pytest.Monkey
         opened(LOOPBACK)
 
 
-def test_a_backend_is_for_devices(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["judge", "run", str(workspace.problem), "--variant", "pallas_axpy", "--target", "tpu-v5p"]
+def test_a_round_on_two_hosts_one_of_which_is_cut_off(
+    workspace: Workspace, sshd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All connections end in the middle of a judgement; the hosts are reached again, and nothing is lost."""
+    monkeypatch.setattr("cairn.climb.crew.pause_s", lambda times: 0.1)
+    hosts = Wanted("ssh", ["loopback", "other"], sys.executable)
+    cut: list[str] = []
+
+    def on_event(event: Event) -> None:
+        if event["event"] == "attempt.judging" and event["place"] == "ssh:other" and not cut:
+            cut.append(event["attempt"])
+            threading.Timer(0.3, lambda: [each.kill() for each in psutil.Process(sshd).children()]).start()
+
+    with open_places(hosts, PYTHON) as places:
+        bench = fleet_bench(workspace, places, 4, 1.0)
+        assert bench.run(4, on_event).ended == "attempts_done"
+    events = Ledger(bench.folder / "ledger.jsonl").events
+    assert cut
+    assert any(event["event"] == "attempt.blocked" for event in events)
+    assert {event["place"] for event in events if event["event"] == "attempt.judged"} <= {
+        "ssh:loopback",
+        "ssh:other",
+    }
+    judged = [each for each in bench.judged() if each.startswith("a")]
+    assert sorted(judged) == ["a0001", "a0002", "a0003", "a0004"]
+
+
+def test_hosts_that_do_not_answer_are_left_for_later(sshd: int) -> None:
+    assert sshd
+    with open_places(Wanted("ssh", ["nowhere.invalid", "loopback"], sys.executable), PYTHON) as places:
+        gone, here = places
+        here.renew()
+        with WorkerProcess(here.python, "timer") as worker:
+            assert worker.ask({"op": "device"}, timeout_s=60)[0]["platform"] == "cpu"
+        with pytest.raises(Unreachable, match=r"nowhere\.invalid does not answer"):
+            gone.renew()
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "said"),
+    [
+        ("tpu-v5p", ["--backend", "ssh", "--address", "nowhere"], "tpu-v5p:device"),
+        ("cpu:device", ["--slots", "2"], "disturb each other"),
+        ("cpu:device", ["--backend", "ssh", "--address", "a", "--slots", "2"], "one at a time"),
+        ("cpu:device", ["--backend", "ssh", "--address", "a", "--address", "a"], "too many"),
+        ("cpu:device", ["--backend", "ray", "--address", "a", "--address", "b"], "too many"),
+        ("cpu:device", ["--backend", "ray", "--resource", "TPU"], "NAME=COUNT"),
+    ],
+)
+def test_what_a_backend_is_not_for(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], target: str, options: list[str], said: str
+) -> None:
     with pytest.raises(SystemExit) as stop:
-        main([*arguments, "--backend", "ssh", "--address", "nowhere"])
+        main(["climb", str(workspace.problem), "--target", target, *options])
     assert stop.value.code == 2
-    assert "tpu-v5p:device" in capsys.readouterr().err
+    assert said in capsys.readouterr().err

@@ -148,6 +148,16 @@ def test_nothing_outlives_the_near_end(
     assert not list(tmp_path.glob("cairn-far-*"))
 
 
+def test_a_worker_sees_the_chips_that_its_host_was_given(tmp_path: Path) -> None:
+    """Not those that the judge's machine names."""
+    command = [sys.executable, "-E", "-s", "-B", str(WORKER_FOLDER / "far.py"), "stdio"]
+    program = "import os; print(*(os.environ.get(name) for name in ('CUDA_VISIBLE_DEVICES', 'TPU_VISIBLE_CHIPS')))"
+    wish = json.dumps({"command": ["-c", program], "wall_s": 60}).encode() + b"\n"
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": "3", "TPU_VISIBLE_CHIPS": "0,1"}
+    done = subprocess.run(command, input=wish, capture_output=True, env=environment, check=True, timeout=100)
+    assert b"3 0,1\n" in done.stdout
+
+
 def test_without_the_token_nothing_is_started(python: Callable[..., Path], far: subprocess.Popen[str]) -> None:
     with WorkerProcess(python(token="wrong"), "timer") as worker, pytest.raises(Unreachable):
         worker.ask({"op": "device"}, timeout_s=60)

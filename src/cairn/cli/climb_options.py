@@ -98,7 +98,7 @@ _POLICIES = (
 )
 _ROUNDS = (
     click.option(
-        "--variants", type=click.IntRange(min=1, max=64), default=1, help="Attempts side by side in a round."
+        "--variants", type=click.IntRange(min=1, max=256), default=1, help="Attempts side by side in a round."
     ),
     click.option("--lineages", type=click.IntRange(min=1, max=16), default=1, help="Lines of descent kept alive."),
     click.option("--workers", type=_COUNT, default=None, help="Agents at a time. Default: one per core."),

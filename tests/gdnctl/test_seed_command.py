@@ -18,7 +18,7 @@ COMMAND = (
     '--post-check "uv run python scripts/gdn/gdnctl.py dev-tpu-test --cluster us-central1 --tpu-name $USER-gdn '
     '--tests both" --post-check "uv run python scripts/gdn/gdnctl.py lint-log"'
 )
-FASTER = " --sleep-seconds 0"
+MORE = " --sleep-seconds 0 --hillclimb-log-file docs/hill_climb.md"
 
 
 @pytest.mark.tpu_compiler
@@ -27,7 +27,7 @@ def test_ten_iterations_of_the_verbatim_command(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     (project.root / "notes.txt").write_text("the user's unsaved thought")
 
-    done = project.run(COMMAND + FASTER, timeout=500)
+    done = project.run(COMMAND + MORE, timeout=500)
 
     assert done.returncode == 0, done.stderr
     folder = project.root / ".agents/logs/gdn_codex_loop"
@@ -53,5 +53,6 @@ def test_ten_iterations_of_the_verbatim_command(tmp_path: Path) -> None:
     assert executed
     assert all("marin-us-east5-a" in line for line in executed)
     assert (project.root / "notes.txt").read_text() == "the user's unsaved thought"
+    assert (project.root / "docs/hill_climb.md").read_text() == (folder / "log.md").read_text()
     again = project.gdnctl("lint-log --scope all")
     assert again.returncode == 0, again.stdout

@@ -15,6 +15,7 @@ SRC = ROOT / "src" / "cairn"
 
 LEVELS: dict[str, int] = {
     "errors": 0,
+    "git_settings": 0,
     "text": 1,
     "process": 1,
     "worker_watch": 1,

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cairn.errors import DiskFull, Missing, TryAgain
+from cairn.git_settings import reading, settings_text
 
 _NO_IDENTITY = {
     "GIT_AUTHOR_NAME": "cairn",
@@ -54,9 +55,18 @@ class Git:
         git_dir, top = out.stdout.splitlines()
         self.git_dir = Path(git_dir)
         self.top = Path(top)
+        self._settings: dict[str, str] = {}
         self._tree_of = functools.lru_cache(maxsize=64)(
             self._make_tree
         )  # what an edit is compared and committed as
+
+    def settings(self) -> str:
+        """The user's and the system's settings as they are now, as one configuration file."""
+        return settings_text(_environment())
+
+    def use_settings(self, path: Path) -> None:
+        """From here on read these settings in place of the user's and the system's."""
+        self._settings = reading(path)
 
     def run(
         self,
@@ -78,7 +88,7 @@ class Git:
             command.append(f"--work-tree={work_tree}")
         command += [*_HARMLESS, *arguments]
         for pause_s in (*_PAUSES_S, None):
-            done = _execute(command, work_tree or self.git_dir, _environment(extra), stdin, timeout_s)
+            done = _execute(command, work_tree or self.git_dir, self._environment(extra), stdin, timeout_s)
             if not done.returncode:
                 break
             refusal = self._refusal(arguments[0], done.stderr)
@@ -93,10 +103,13 @@ class Git:
         Raises:
             As `run`.
         """
-        done = _execute(["git", *_HARMLESS, *arguments], self.top, _environment(), None, None)
+        done = _execute(["git", *_HARMLESS, *arguments], self.top, self._environment(), None, None)
         if done.returncode:
             raise self._refusal(arguments[0], done.stderr or done.stdout)
         return done.stdout.decode("utf-8", "surrogateescape")
+
+    def _environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        return {**_environment(), **self._settings, **(extra or {})}
 
     def _refusal(self, what: str, stderr: bytes) -> Missing | TryAgain:
         message = stderr.decode("utf-8", "replace").strip()
@@ -238,7 +251,7 @@ class Git:
         folder.mkdir(parents=True)
         kind = self.run("rev-parse", "--show-object-format").strip()
         base = ["git", *_HARMLESS, "-c", "init.defaultBranch=attempt", "-c", "advice.detachedHead=false"]
-        environment = _environment()
+        environment = self._environment()
         made = _execute([*base, "init", "--quiet", "--template=", f"--object-format={kind}"], folder, environment)
         if made.returncode:
             raise self._refusal("init", made.stderr)
@@ -276,7 +289,7 @@ def _execute(
         raise TryAgain(f"git did not answer for {timeout_s:.0f} s: {' '.join(command[-3:])}") from error
 
 
-def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """The caller's environment without the variables that would point git at another repository."""
     clean = {
         key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key.endswith("_CONFIG")
@@ -285,4 +298,4 @@ def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         if name in os.environ:
             clean[name] = os.environ[name]
     fixed = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_EDITOR": "false"}
-    return {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes", **clean, **fixed, **(extra or {})}
+    return {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes", **clean, **fixed}

@@ -16,6 +16,7 @@ from cairn.climb.state import State, apply, fold
 from cairn.climb.worktrees import Worktrees
 from cairn.errors import BadInput
 from cairn.git import Git
+from cairn.journal import write_atomic
 from cairn.judge.protocol import VariantSource
 from cairn.judge.receipt import ReceiptBook
 from cairn.variant_text import config_defaults
@@ -27,6 +28,7 @@ class Desk:
     def __init__(self, spec: ClimbSpec, on_event: Callable[[Event], None], interrupts: Interrupts) -> None:
         self.spec = spec
         self.git = Git(spec.problem)
+        self._freeze_settings()
         self.problem_path = self.git.relative(spec.problem)
         self.variant_path = f"{self.problem_path}/variants/{spec.variant}.py"
         self.branch = ChampionBranch(self.git, spec.branch)
@@ -36,6 +38,13 @@ class Desk:
         self.worktrees = Worktrees(self.git, spec.folder / "worktrees")
         self._read = functools.lru_cache(maxsize=32)(self.git.read)  # by commit, so it never changes
         self.control = Control(spec.folder, min(spec.wall_s, spec.budgets.wall_s))
+
+    def _freeze_settings(self) -> None:
+        """Before an agent can write into the user's home: git runs programs that its settings name."""
+        path = self.spec.folder / "gitconfig"
+        with contextlib.suppress(OSError):  # a full disk ends the climb by itself, in a moment
+            write_atomic(path, self.git.settings())
+            self.git.use_settings(path)
 
     def write(self, event: str, **fields: Any) -> None:
         """Append to the ledger and to the state."""

@@ -60,6 +60,9 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "semget": (64, 190),
     "msgget": (68, 186),
     "mq_open": (240, 180),
+    # memory that belongs to no process and no folder, so nobody would count it
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
     "chmod": (90, None),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),

@@ -66,6 +66,26 @@ def own_code() -> list[Path]:
     return [Path(__file__).parent, *(Path(path) for path in sorted(libraries))]
 
 
+def libraries_of(python: Path) -> list[Path]:
+    """Where an interpreter lies and finds modules when it runs a worker; none when it cannot say.
+
+    A folder that holds the user's home is left out: agents need their own settings.
+    """
+    ask = "import json, sys; print(json.dumps([entry for entry in sys.path if entry]))"
+    command = [str(python), "-E", "-s", "-c", ask]
+    try:
+        done = subprocess.run(
+            command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_S, check=False
+        )
+        entries = json.loads(done.stdout)
+    except (OSError, subprocess.TimeoutExpired, ValueError):
+        return []
+    home = Path.home().resolve()
+    programs = (python.absolute().parent, python.resolve().parent)
+    folders = [Path(entry).resolve() for entry in (*programs, *entries)]
+    return [folder for folder in folders if folder.is_dir() and not home.is_relative_to(folder)]
+
+
 def fence_of(readonly: Sequence[Path], writable: Sequence[Path]) -> Callable[[Sequence[str]], list[str]]:
     """A function that fences commands, or leaves them alone where there is no fence to be had."""
     return Fence(readonly, writable).around if fence_level() != "none" else list

@@ -8,6 +8,7 @@ waits for a terminal, and no hook, editor or file-system monitor of a configurat
 import functools
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -17,6 +18,8 @@ from pathlib import Path
 from cairn.errors import DiskFull, Missing, TryAgain
 from cairn.git_settings import reading, settings_text
 
+# found once: a folder on PATH that an agent may write to could hold another one later
+_GIT = shutil.which("git") or "git"
 _NO_IDENTITY = {
     "GIT_AUTHOR_NAME": "cairn",
     "GIT_AUTHOR_EMAIL": "cairn@localhost",
@@ -41,7 +44,7 @@ class Git:
         """
         try:
             out = subprocess.run(
-                ["git", "rev-parse", "--path-format=absolute", "--git-common-dir", "--show-toplevel"],
+                [_GIT, "rev-parse", "--path-format=absolute", "--git-common-dir", "--show-toplevel"],
                 cwd=folder,
                 capture_output=True,
                 text=True,
@@ -83,7 +86,7 @@ class Git:
             DiskFull: there is no room to write.
             Missing: git refuses; the message is git's own.
         """
-        command = ["git", f"--git-dir={self.git_dir}"]
+        command = [_GIT, f"--git-dir={self.git_dir}"]
         if work_tree is not None:
             command.append(f"--work-tree={work_tree}")
         command += [*_HARMLESS, *arguments]
@@ -103,7 +106,7 @@ class Git:
         Raises:
             As `run`.
         """
-        done = _execute(["git", *_HARMLESS, *arguments], self.top, self._environment(), None, None)
+        done = _execute([_GIT, *_HARMLESS, *arguments], self.top, self._environment(), None, None)
         if done.returncode:
             raise self._refusal(arguments[0], done.stderr or done.stdout)
         return done.stdout.decode("utf-8", "surrogateescape")
@@ -250,7 +253,7 @@ class Git:
         """
         folder.mkdir(parents=True)
         kind = self.run("rev-parse", "--show-object-format").strip()
-        base = ["git", *_HARMLESS, "-c", "init.defaultBranch=attempt", "-c", "advice.detachedHead=false"]
+        base = [_GIT, *_HARMLESS, "-c", "init.defaultBranch=attempt", "-c", "advice.detachedHead=false"]
         environment = self._environment()
         made = _execute([*base, "init", "--quiet", "--template=", f"--object-format={kind}"], folder, environment)
         if made.returncode:

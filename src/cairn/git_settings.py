@@ -6,10 +6,12 @@ the settings once, before its first agent, and its git never looks again.
 """
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+_GIT = shutil.which("git") or "git"
 _LEVELS = ("--system", "--global")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\b": "\\b"}
 
@@ -27,7 +29,7 @@ def reading(path: Path) -> dict[str, str]:
 def _entries(level: str, environment: Mapping[str, str]) -> list[tuple[str, str | None]]:
     """Keys and values of one level, included files in their places; none when it has no file."""
     done = subprocess.run(
-        ["git", "config", level, "--includes", "--list", "-z"],
+        [_GIT, "config", level, "--includes", "--list", "-z"],
         cwd=os.sep,
         env=dict(environment),
         stdin=subprocess.DEVNULL,

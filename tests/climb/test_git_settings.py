@@ -73,6 +73,24 @@ def test_the_users_own_filter_still_works(workspace: Workspace, private_home: Pa
     assert author == 'A "quoted" name me@example.org'
 
 
+def test_programs_that_an_agent_puts_on_the_path_are_not_run(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "bin"
+    mine.mkdir()
+    monkeypatch.setenv("PATH", f"{mine}{os.pathsep}{os.environ['PATH']}")
+
+    def first(task: EditTask) -> None:
+        for name in ("git", "rm", "chmod", "python3", "sh"):
+            (mine / name).write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\n")
+            (mine / name).chmod(0o755)
+        block(16)(task)
+
+    state = Bench(workspace, first, block(32)).run()
+    assert [attempt.decision for attempt in state.decided] == ["kept", "kept"]
+    assert not (tmp_path / "ran").exists()
+
+
 ODD = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=40)
 KEYS = st.tuples(
     st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True),

@@ -34,6 +34,7 @@ from cairn.errors import TryAgain, UsageError
 from cairn.execution.interpreter import find_python
 from cairn.execution.leases import NO_LEASE, Lease
 from cairn.execution.places import Place, open_places
+from cairn.fence import libraries_of
 from cairn.journal import write_atomic
 from cairn.judge.referee import Judge
 from cairn.problem import Problem, load_problem
@@ -77,7 +78,8 @@ def run_climb(
     registry = load_registry(problem.folder, registry_path)
     if runs is not None:
         registry = replace(registry, paths=replace(registry.paths, runs=runs))
-    spec = spec_of(problem, registry, options, say)
+    python = find_python(registry)
+    spec = replace(spec_of(problem, registry, options, say), trusted=tuple(libraries_of(python)))
     agent = LeasedAgent(_agent(registry, options, spec.folder / "tmp", lease.environment()), lease)
     for warning in registry.warnings:
         say(f"note: {warning}")
@@ -88,7 +90,7 @@ def run_climb(
     with _locked(spec.folder), interrupts.listening():
         _remember_options(spec.folder, folder, registry_path, options)
         with (
-            open_places(wanted, find_python(registry)) as places,
+            open_places(wanted, python) as places,
             watched(spec.folder, say) as view,
             tracked(spec.folder, sinks, say) as trackers,
         ):

@@ -66,7 +66,7 @@ def _out_of_reach(desk: Desk) -> list[Path]:
     """What an agent may read and not write: the user's project, the run, the judge's code and what it remembers."""
     cache = default_cache()
     remembered = [] if cache is None else [cache.folder]
-    return [desk.git.top, desk.git.git_dir, desk.spec.folder, *own_code(), *remembered]
+    return [desk.git.top, desk.git.git_dir, desk.spec.folder, *own_code(), *remembered, *desk.spec.trusted]
 
 
 def _siblings(trials: Sequence[Trial]) -> str:

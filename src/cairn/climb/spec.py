@@ -82,6 +82,7 @@ class ClimbSpec:
         pause_s: between attempts.
         directives: further instructions for the agent, in order.
         template: a prompt file instead of the built-in one.
+        trusted: further folders that no agent may write to, as the libraries of the judge's interpreter.
         profile_brief: whether the prompt says where the champion spends its time.
     """
 
@@ -107,6 +108,7 @@ class ClimbSpec:
     directives: tuple[Directive, ...] = ()
     template: Path | None = None
     profile_brief: bool = True
+    trusted: tuple[Path, ...] = ()
 
     @property
     def branch(self) -> str:

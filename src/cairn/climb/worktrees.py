@@ -27,6 +27,8 @@ from cairn.process import MARKER
 MOST_VARIANT_BYTES = 2 * 2**20
 _MOST_COMPARED_BYTES = 64 * 2**20
 _MOST_EXTRA, _MOST_WALKED, _MOST_TAMPERED = 100, 20_000, 20
+# found once: a folder on PATH that an agent may write to could hold others later
+_RM, _CHMOD = (shutil.which(name) or name for name in ("rm", "chmod"))
 _NO_REPOSITORY = "gitdir: /dev/null/none\n"  # stops a git that looks upwards after `rm -rf .git`
 
 Stamp = tuple[int, int, int, int, int]
@@ -203,9 +205,9 @@ def remove_tree(path: Path) -> None:
         path.unlink()
     if not path.exists():
         return
-    subprocess.run(["rm", "-rf", "--", str(path)], stderr=subprocess.DEVNULL, check=False)
+    subprocess.run([_RM, "-rf", "--", str(path)], stderr=subprocess.DEVNULL, check=False)
     if path.exists():  # folders that their owner may not enter
-        subprocess.run(["chmod", "-R", "u+rwx", "--", str(path)], stderr=subprocess.DEVNULL, check=False)
+        subprocess.run([_CHMOD, "-R", "u+rwx", "--", str(path)], stderr=subprocess.DEVNULL, check=False)
         shutil.rmtree(path, ignore_errors=True)
 
 

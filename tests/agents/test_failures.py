@@ -41,6 +41,7 @@ MESSAGES = {
     "You exceeded your current quota, please check your plan and billing details. Please retry in 34.2s.": "rate_limit",
     "401 APIError bad key": "auth",
     "OSError: [Errno 28] No space left on device": "disk",
+    "fatal: Unable to create '/project/.git/index.lock': Read-only file system": "agent_error",
     "connect ECONNREFUSED 127.0.0.1:9": "infra",
     "sh: 1: my-agent: not found": "not_found",
     "Traceback (most recent call last):\nKeyError: 'x'": "agent_error",

@@ -163,6 +163,33 @@ def destroys_objects() -> None:
 
 
 @act
+def repository_is_bare() -> None:
+    edit(16)
+    shell("git config core.bare true; git config core.worktree /etc; echo 'ref: refs/heads/nowhere' > .git/HEAD")
+
+
+@act
+def repository_is_the_projects() -> None:
+    """Every git command of the attempt's folder is one in the project."""
+    edit(64)
+    shell(
+        f"rm -rf .git; echo 'gitdir: {PROJECT}/.git' > .git; git add -A; git commit -qam mine; git checkout -qb mine;"
+        " git stash; git reset -q --hard HEAD~1; git worktree prune; git reflog expire --expire=now --all; git gc -q"
+    )
+
+
+@act
+def history_without_end() -> None:
+    edit(32)
+    identity = "git -c user.name=a -c user.email=a@b"
+    shell(
+        f"{identity} commit -qam one; git checkout -q --orphan other; {identity} commit -qam two;"
+        f" {identity} merge -q --allow-unrelated-histories -m merged HEAD@{{1}}; git checkout -q --detach;"
+        " for n in 1 2 3; do git commit -q --allow-empty --amend -m $n; done; git tag -d v9; git update-ref -d HEAD"
+    )
+
+
+@act
 def closes_its_streams() -> None:
     edit(16)
     for handle in (0, 1, 2):

@@ -27,6 +27,9 @@ HARM = {
     "kills_itself": ("failed",),
     "only_whitespace": ("duplicate",),
     "edit_as_somebody_else": VALID,
+    "repository_is_bare": VALID,
+    "repository_is_the_projects": VALID,
+    "history_without_end": ("crashed", *VALID),  # its merge leaves marks in the variant
     "edits_after_its_end": VALID,
     "hostile_account": VALID,
     "logs_replaced": VALID,

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-# the first class whose pattern is found wins
+# the first class whose pattern is found wins. A read-only file system is no full disk: it is how the fence says no
 _CLASSES = (
     ("not_found", r"^(?:/usr/bin/)?env: .*No such file or directory|command not found$|: not found$"),
-    ("disk", r"no space left on device|\bENOSPC\b|disk quota exceeded|read-only file system|\bEROFS\b"),
+    ("disk", r"no space left on device|\bENOSPC\b|disk quota exceeded"),
     ("rate_limit", r"RESOURCE_EXHAUSTED|(?:retry|try again) (?:in|after|at) (?:\w{3} )?\d|\bresets? (?:at|in|\d)"),
     (
         "quota",

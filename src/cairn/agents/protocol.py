@@ -23,7 +23,7 @@ FAILURES = {
     "timeout": "the wall clock limit of an edit",
     "idle": "no output for longer than the idle limit",
     "output": "more output than the limit",
-    "disk": "no space left, or a read-only file system",
+    "disk": "no space left",
     "not_found": "the program, or its interpreter, is not there",
     "cancelled": "the climb was told to stop",
 }

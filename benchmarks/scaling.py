@@ -126,7 +126,13 @@ def climb(folder: Path, workers: int, variants: int) -> tuple[str, bool]:
     thread = threading.Thread(target=driver.watch)
     thread.start()
     before = processor_s()
-    state = bench.run(variants)
+    began = time.monotonic()
+
+    def told(event: Event) -> None:
+        if event["event"] in ("round.started", "round.selected", "climb.ended"):
+            sys.stderr.write(f"{time.monotonic() - began:.0f} s: {event['event']} {event.get('round', '')}\n")
+
+    state = bench.run(variants, told)
     cpu_ms = (processor_s() - before) / variants * 1000
     driver.over = True
     thread.join()

@@ -4,10 +4,14 @@ The file is never imported here; only its syntax is looked at.
 """
 
 import ast
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from cairn.errors import BadInput
+
+# two threads that parse at once can make Python 3.11 raise SystemError: it counts the depth of both in one place
+_parsing = threading.Lock()
 
 
 def config_defaults(text: str, path: str = "variant") -> dict[str, Any]:
@@ -68,9 +72,19 @@ def _fields(text: str, path: str) -> dict[str, ast.expr]:
     }
 
 
+def syntax_of(text: str | bytes) -> ast.Module:
+    """Parse Python in any thread.
+
+    Raises:
+        As `ast.parse`.
+    """
+    with _parsing:
+        return ast.parse(text)
+
+
 def _parse(text: str, path: str) -> ast.Module:
     try:
-        return ast.parse(text)
+        return syntax_of(text)
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise BadInput(f"not valid Python: {getattr(error, 'msg', error)}", path=path, line=line) from error

@@ -118,10 +118,12 @@ def run_climb(
 def _judges(
     places: Sequence[Place], spec: ClimbSpec, registry: Registry, on_stage: Callable[[str, str], None]
 ) -> dict[str, OpenJudge]:
-    """What opens the judge at each place. Stages of several at a time would say nothing to a reader."""
-    tell = on_stage if len(places) == 1 else lambda stage, text: None
+    """What opens the judge at each place, and tells of its stages."""
 
     def opener(place: Place) -> OpenJudge:
+        def tell(stage: str, text: str) -> None:
+            on_stage(stage if len(places) == 1 else f"{place.name} {stage}", text)
+
         def opened(problem: Problem) -> Judge:
             place.renew()
             trust = registry.climb.trust_interpreter

@@ -3,11 +3,13 @@
 import ast
 import hashlib
 
+from cairn.variant_text import syntax_of
+
 
 def likeness_of(text: bytes) -> tuple[str, int | None]:
     """A hash that near-duplicates share, and the number of syntax nodes; text that does not parse has only a hash."""
     try:
-        tree = ast.parse(text)
+        tree = syntax_of(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return hashlib.sha256(text).hexdigest()[:32], None
     for node in ast.walk(tree):

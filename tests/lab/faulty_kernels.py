@@ -106,5 +106,34 @@ def parallel_sum(x):
     )(jnp.concatenate([x] * 4))
 
 
+def skipped_blocks(x):
+    """Whole blocks of the output are never written."""
+
+    def kernel(x, out):
+        @pl.when(pl.program_id(0) == 0)
+        def _():
+            out[...] = x[...]
+
+    spec = pl.BlockSpec((8, 128), lambda i: (i, 0))
+    array = jax.ShapeDtypeStruct((32, 128), jnp.float32)
+    return pl.pallas_call(kernel, grid=(4,), in_specs=[spec], out_specs=spec, out_shape=array)(jnp.tile(x, (4, 1)))
+
+
+def waits_twice(x):
+    """The second wait is for a copy that nobody starts."""
+
+    def kernel(x, out, arrived):
+        copy = pltpu.make_async_copy(x, out, arrived)
+        copy.start()
+        copy.wait()
+        copy.wait()
+
+    anywhere = pl.BlockSpec(memory_space=pl.ANY)
+    scratch = [pltpu.SemaphoreType.DMA]
+    return pl.pallas_call(kernel, in_specs=[anywhere], out_specs=anywhere, out_shape=ROWS, scratch_shapes=scratch)(
+        x
+    )
+
+
 def case(x, name):
     return globals()[name](x)

@@ -20,6 +20,7 @@ FOUND = {
     "copies_awaited": set(),
     "half_written": {"uninitialised"},
     "fresh_accumulator": {"uninitialised"},
+    "skipped_blocks": {"uninitialised"},
     "read_before_wait": {"race"},
     "output_not_awaited": {"unwaited"},
     "beyond_the_end": {"out_of_bounds"},
@@ -40,6 +41,15 @@ def test_findings(lowerer, name):
     kinds = {finding.kind for finding in report.findings}
     assert kinds & FOUND[name] if FOUND[name] else not kinds, report.findings
     assert all(finding.hint for finding in report.findings)
+
+
+def test_a_wait_that_never_ends_is_a_timeout_that_says_so():
+    with Lowerer(Path(sys.executable), find(f"{FILE}:case"), "tpu-v5p", timeout_s=300) as running:
+        request = Request({"name": "waits_twice"}, parse_call(("f32[8,128]",)))
+        report = interpret(running, request, ways=("on_wait",), timeout_s=10)
+    assert report.failure is not None
+    assert report.failure.kind == "timeout"
+    assert "never comes" in report.failure.hint
 
 
 def test_the_command_reports_a_missing_wait_and_where():

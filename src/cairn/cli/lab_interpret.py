@@ -78,6 +78,7 @@ def interpret_text(data: dict[str, Any]) -> str:
     if data["failure"] is not None:
         where = f", {data['failure']['source']}" if data["failure"]["source"] else ""
         parts.append(f"does not run: {data['failure']['kind']}: {data['failure']['line']}{where}")
+        parts.append(f"    fix: {data['failure']['hint']}")
     for finding in data["findings"]:
         where = f", {finding['source']}" if finding["source"] else ""
         parts.append(f"{finding['kind']} ({finding['way']}): {finding['line']}{where}\n    fix: {finding['hint']}")

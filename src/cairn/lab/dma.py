@@ -23,7 +23,10 @@ _HBM_DIRECTIONS = {
     "smem_to_hbm",
     "cmem_to_hbm",
 }
-_LOCAL_DIRECTIONS = {"vmem_to_vmem", "vmem_to_smem", "smem_to_vmem", "cmem_to_vmem", "vmem_to_cmem"}
+_LOCAL_DIRECTIONS = {
+    *("vmem_to_vmem", "vmem_to_smem", "smem_to_vmem", "cmem_to_vmem", "vmem_to_cmem"),
+    *("cmem_to_smem", "smem_to_cmem"),  # TPU v4 keeps small operands in CMEM
+}
 DIRECTIONS = _HBM_DIRECTIONS | _LOCAL_DIRECTIONS
 _FLAG_WORD_BITS = 16
 _OTHER_CORES_FLAG = 0x1FFF  # the bits above it say which core

@@ -8,7 +8,7 @@ reference shows. docs/lab.md lists these blind spots.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cairn.lab import failures
@@ -34,6 +34,10 @@ _HINTS = {
     "it looks.",
     "error": "The kernel does not run in the interpreter.",
 }
+_STUCK = (
+    "Either it waits for a copy or signal that never comes - more waits than copies were started - or the shapes are "
+    "large: every load and store is simulated. Try smaller shapes, or one --way at a time."
+)
 # a finding that is only the consequence of another one is not told
 _CAUSES = {"race", "missing_wait", "unwaited", "out_of_bounds", "error"}
 _FOLLOWS_FROM = {"uninitialised": _CAUSES, "order": _CAUSES, "differs": {*_CAUSES, "uninitialised", "order"}}
@@ -88,9 +92,17 @@ def interpret(
     try:
         reply, outputs = lowerer.ask(header, blobs, timeout_s=timeout_s)
     except WorkerFailure as failure:
-        return Report(failure=failure_of(failure, timeout_s))
+        return Report(failure=_stopped(failure, timeout_s))
     runs = tuple(dict(run) for run in reply["runs"])
     return Report(tuple(findings(runs)), runs, None, tuple(reply["outputs"]), tuple(outputs))
+
+
+def _stopped(failure: WorkerFailure, timeout_s: float) -> Failure:
+    """Why there are no runs at all."""
+    if failure.reason != "timeout":
+        return failure_of(failure, timeout_s)
+    stopped = failures.classify("timeout", f"the interpreters did not finish within {timeout_s:g} s")
+    return replace(stopped, hint=_STUCK)
 
 
 def findings(runs: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -141,7 +153,12 @@ def _of_values(by_way: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     for way, kind in (("two_cores", "order"), ("plain", "differs")):
         run = by_way.get(way)
         if run and run["error"] is None and first and first["error"] is None and _differs(run["difference"]):
-            found.append(_finding(kind, way, f"{_by(run['difference'])} from those in order", ""))
+            nan_share = max(run["nan_share"], first["nan_share"])
+            if kind == "differs" and math.isinf(run["difference"]) and nan_share > 0.0:
+                line = f"{nan_share:.1%} of the results are NaN: never written, or made of what never was"
+                found.append(_finding("uninitialised", way, line, ""))
+            else:
+                found.append(_finding(kind, way, f"{_by(run['difference'])} from those in order", ""))
     return found
 
 

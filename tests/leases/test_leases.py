@@ -130,6 +130,20 @@ def test_a_heartbeat_decides_where_there_is_one(tmp_path: Path, holder: Path) ->
         (tmp_path / "gone").rename(tmp_path / "held-a")
 
 
+def test_a_device_is_held_no_longer_than_it_may_be(tmp_path: Path, holder: Path) -> None:
+    said: list[str] = []
+    with lease(tmp_path, allocator(tmp_path, holder), said, most_s=1.0) as held_lease:
+        assert held_lease.place == "a"
+        assert until(lambda: held(tmp_path) == [])
+        assert until(lambda: any(line.startswith("gave back me-gdn at a: it was held for") for line in said)), said
+        with pytest.raises(TryAgain, match="as long as it may be"):
+            held_lease.ensure()
+    assert held(tmp_path) == []
+    with lease(tmp_path, allocator(tmp_path, holder), said, most_s=0.5, policy="best-effort") as held_lease:
+        assert until(lambda: held(tmp_path) == [] and held_lease.place == "")
+        assert held_lease.ensure() == ""
+
+
 def test_a_holder_that_leaves_after_allocation_needs_heartbeat_and_release(tmp_path: Path) -> None:
     using = CommandAllocator(
         "n",

@@ -74,6 +74,7 @@ class LeaseRules:
         policy: `required` raises when there is no device, `best-effort` goes on without one.
         heartbeat_s: seconds between two looks; a lost device is noticed within two of them.
         reacquire_s: at least so long between two attempts to get a lost device back.
+        most_s: a device is held for so long in all; then it is given back, whoever uses it, and not taken again.
     """
 
     places: Sequence[str]
@@ -82,6 +83,7 @@ class LeaseRules:
     policy: Literal["required", "best-effort"] = "required"
     heartbeat_s: float = 15.0
     reacquire_s: float = _LEAST_REACQUIRE_S
+    most_s: float = float("inf")
 
 
 class Lease:
@@ -104,7 +106,8 @@ class Lease:
         self._held: Held | None = None
         self._place = ""
         self._tried_at = -float("inf")
-        self._given_up = False  # the allocator itself is not installed
+        self._given_up = ""  # why no device will be taken any more
+        self._held_since, self._held_s = 0.0, 0.0  # of the device that is held; of earlier ones
         self._closing = threading.Event()
         self._guard = threading.Lock()
         self._watcher = threading.Thread(target=self._watch, name="lease", daemon=True)
@@ -143,7 +146,10 @@ class Lease:
                 self._acquire()
             if self._held is None and self._rules.policy == REQUIRED:
                 places = ", ".join(self._rules.places)
-                raise TryAgain(f"no device `{self.name}` at {places}", hint="try later, or name another place")
+                why = f": {self._given_up}" if self._given_up else ""
+                raise TryAgain(
+                    f"no device `{self.name}` at {places}{why}", hint="try later, or name another place"
+                )
             return self.place
 
     def environment(self) -> dict[str, str]:
@@ -192,11 +198,11 @@ class Lease:
                     if self._rules.policy == REQUIRED:
                         raise
                     self._say(f"no {self.name}: {error}; {error.hint}")
-                    self._given_up = True
+                    self._given_up = str(error)
                     return
                 finally:
                     self._tried_at = time.monotonic()
-                self._held, self._place = held, place
+                self._held, self._place, self._held_since = held, place, time.monotonic()
                 note = {"pid": os.getpid(), "name": self.name, "place": place, "held": held.leftover()}
                 write_atomic(self._note, json.dumps(note) + "\n")
                 self._say(f"holding {self.name} at {place}")
@@ -205,14 +211,31 @@ class Lease:
     def _watch(self) -> None:
         while not self._closing.wait(self._rules.heartbeat_s):
             held = self._held
-            if held is None or held.alive() or self._closing.is_set():
+            if held is None:
+                continue
+            spent = self._spent_s() >= self._rules.most_s
+            if (not spent and held.alive()) or self._closing.is_set():
                 continue
             with self._guard:
                 held.release()
                 if self._held is held:
-                    self._held = None
-                    self._note.unlink(missing_ok=True)
-                    self._say(f"lost {self.name} at {self._place}")
+                    self._forget(spent)
+
+    def _spent_s(self) -> float:
+        """Seconds for which a device was held in all, up to now."""
+        return self._held_s + time.monotonic() - self._held_since
+
+    def _forget(self, spent: bool) -> None:
+        """A device that was given back by the watch, because it was lost or because its time is used up."""
+        self._held, self._held_s = None, self._spent_s()
+        self._note.unlink(missing_ok=True)
+        if spent:
+            self._given_up = f"it was held for {self._held_s / 60:.1f} minutes, as long as it may be"
+        self._say(
+            f"gave back {self.name} at {self._place}: {self._given_up}"
+            if spent
+            else f"lost {self.name} at {self._place}"
+        )
 
     def _end_leftover(self) -> None:
         try:

@@ -138,6 +138,7 @@ def _lease(root: Path, folder: Path, config: Config, plan: Plan) -> Iterator[Any
         passes=values["dev_tpu_allocate_attempts"],
         pause_s=values["dev_tpu_allocate_retry_sleep"],
         policy=values["hold_dev_tpu_policy"],
+        most_s=config.allocator.most_s,
     )
     log = values["dev_tpu_allocate_log"]
     device = Device(

@@ -17,7 +17,10 @@ _DEV_TPU = "dev_tpu.py --config infra/marin-{place}.yaml --tpu-name {name}"
 
 
 class Allocator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a device is held. `kind`: `command` (a program that stays) or `ray` (an actor with `resources`)."""
+    """How a device is held. `kind`: `command` (a program that stays) or `ray` (an actor with `resources`).
+
+    `most_minutes`: for how long in one launch; 0 is no limit.
+    """
 
     kind: str = "command"
     allocate: str = f"{_DEV_TPU} allocate --tpu-type {{type}}"
@@ -26,6 +29,11 @@ class Allocator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     release: str = ""
     resources: dict[str, float] = {}
     addresses: dict[str, str] = {}
+    most_minutes: float = 0.0
+
+    @property
+    def most_s(self) -> float:
+        return self.most_minutes * 60 or float("inf")
 
 
 class Remote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

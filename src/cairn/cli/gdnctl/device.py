@@ -43,8 +43,9 @@ def dev_tpu_allocate(cluster: str, tpu_name: str, tpu_type: str) -> None:
     root = find_root(Path.cwd())
     folder = root / _LOGS / Path(tpu_name).name
     log = folder / "dev_tpu_allocate.log"
-    allocator = open_allocator(load_config(root), Device(tpu_name, tpu_type, log))
-    rules = LeaseRules([cluster], reacquire_s=0.0)
+    config = load_config(root)
+    allocator = open_allocator(config, Device(tpu_name, tpu_type, log))
+    rules = LeaseRules([cluster], reacquire_s=0.0, most_s=config.allocator.most_s)
     with (
         contextlib.suppress(KeyboardInterrupt),
         Interrupts().listening(),

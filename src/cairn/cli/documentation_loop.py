@@ -58,7 +58,7 @@ def gdnctl_defaults() -> str:
 
 
 def _toml(value: object) -> str:
-    return "{}" if value == {} else f"'{value}'"
+    return "{}" if value == {} else f"'{value}'" if isinstance(value, str) else str(value)
 
 
 def codex_loop_tables() -> str:

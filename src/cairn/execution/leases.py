@@ -229,13 +229,11 @@ class Lease:
         """A device that was given back by the watch, because it was lost or because its time is used up."""
         self._held, self._held_s = None, self._spent_s()
         self._note.unlink(missing_ok=True)
-        if spent:
-            self._given_up = f"it was held for {self._held_s / 60:.1f} minutes, as long as it may be"
-        self._say(
-            f"gave back {self.name} at {self._place}: {self._given_up}"
-            if spent
-            else f"lost {self.name} at {self._place}"
-        )
+        if not spent:
+            self._say(f"lost {self.name} at {self._place}")
+            return
+        self._given_up = f"it was held for {self._held_s / 60:.1f} minutes, as long as it may be"
+        self._say(f"gave back {self.name} at {self._place}: {self._given_up}")
 
     def _end_leftover(self) -> None:
         try:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cairn.cli.output import dry_run_option, emit, json_option, registry_option, root_option, say
+from cairn.errors import UsageError
 
 
 @click.group()
@@ -50,6 +51,8 @@ def export(
 
     sinks = parse_sinks(options["trackers"])
     require_installed(sinks)
+    if options["follow"] and len(sinks) > 1:
+        raise UsageError("--follow is for one tracker", hint="one command for each; or --track when the climb starts")
     if until_eof:  # started by a climb, which names its folder
         follow_until_eof(Path(which), sinks[0])
         sys.exit(0)

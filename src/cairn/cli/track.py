@@ -52,7 +52,9 @@ def export(
     sinks = parse_sinks(options["trackers"])
     require_installed(sinks)
     if options["follow"] and len(sinks) > 1:
-        raise UsageError("--follow is for one tracker", hint="one command for each; or --track when the climb starts")
+        raise UsageError(
+            "--follow is for one tracker", hint="one command for each; or --track when the climb starts"
+        )
     if until_eof:  # started by a climb, which names its folder
         follow_until_eof(Path(which), sinks[0])
         sys.exit(0)

@@ -4,6 +4,7 @@ import math
 import os
 import random
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from jax import export
 
 from cairn.judge import evidence, tracing
 from cairn.judge.calibration import Calibration, ShapeNoise, share_of
+from cairn.judge.clock import ClockDisagreement, OwnClock
 from cairn.judge.protocol import VariantSource
 from cairn.judge.record import headline, record_of
 from cairn.judge.referee import Judge
@@ -239,3 +241,18 @@ def test_a_callback_cannot_be_timed(judge: Judge) -> None:
     body = f"import jax\n    return jax.pure_callback(lambda a, b: 2 * a + b, {shape}, x, y)"
     case = judge.judge(variant(body))
     assert case.verdict.value == "CRASH"
+
+
+def test_a_timer_that_makes_a_candidate_look_slow_is_no_cheat_of_its_author() -> None:
+    class Even:
+        """A timer whose calls all take the same."""
+
+        def ask(self, header: dict[str, object], timeout_s: float) -> None:
+            del timeout_s
+            if header["op"] == "calls":
+                time.sleep(1e-4 * len(header["order"]))  # type: ignore[arg-type]
+
+    clock = OwnClock(Even(), 1, 60)  # type: ignore[arg-type]
+    assert clock.agrees((1e-4, 1e-2)) is None
+    with pytest.raises(ClockDisagreement):
+        clock.agrees((1e-2, 1e-4))

@@ -5,7 +5,7 @@ is named only when all are done. What a request costs besides its calls is in bo
 
 The timer counts each sample by itself, which is finer; this clock is coarse but nobody else's. On a shared machine it
 is off by what the neighbours do meanwhile, so only a disagreement that noise does not explain counts: a factor of
-five, in the same direction, three times in a row.
+five, three times in a row, and in the candidate's favour. Nobody gains by a timer that makes a candidate look slow.
 """
 
 import secrets
@@ -53,7 +53,7 @@ class OwnClock:
         """Seconds a call of both programs by this clock; None when the machine is too busy to tell.
 
         Raises:
-            ClockDisagreement: their ratio is another one than the timer's, by far and every time.
+            ClockDisagreement: the candidate is slower, against the incumbent, than the timer says, by far, every time.
             WorkerFailure: a program failed, or did not end in time.
         """
         found: list[tuple[float, float]] = []
@@ -62,7 +62,7 @@ class OwnClock:
             found.append(own)
             if _side(own, claimed_s) == 0:
                 return own
-        if len({_side(own, claimed_s) for own in found}) > 1 or min(map(min, found)) <= 0:
+        if {_side(own, claimed_s) for own in found} != {1} or min(map(min, found)) <= 0:
             return None
         text = ", ".join(f"{1e6 * seconds:.1f} us" for seconds in (*found[-1], *claimed_s))
         raise ClockDisagreement(f"incumbent and candidate by the judge's clock, then by the timer's: {text}")

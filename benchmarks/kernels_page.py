@@ -84,7 +84,12 @@ def page(rows: Sequence[Row], problems: Sequence[Problem]) -> str:
     ]
     for problem in problems:
         lines += [_glance(problem, target, rows) for target in _targets(rows) if _first(problem, target, rows)]
-    lines += ["", "## Goals", "", "| problem | chip | goal | predicted | met |", "|---|---|---|---|---|"]
+    lines += ["", "## Goals", ""]
+    lines += [
+        "`time goes to` is that of our best variant, as the simulated schedule says; `spilled` is registers written"
+    ]
+    lines += ["to memory for each bundle of the program text. `cairn lab explain` shows the lines behind it.", ""]
+    lines += ["| problem | chip | goal | predicted | met | time goes to |", "|---|---|---|---|---|---|"]
     lines += [line for goal in GOALS for line in _goal(goal, rows, problems)]
     for problem in problems:
         lines += ["", *_section(problem, rows)]
@@ -122,20 +127,42 @@ def _goal(
         for target in targets:
             mine = _first(problem, target, rows)
             if not mine:
-                lines.append(f"| {name} | {target} | {words} | - | not priced in this table |")
+                lines.append(f"| {name} | {target} | {words} | - | not priced in this table | - |")
                 continue
             ours, peer = _best(mine, "ours"), _best(mine, "peer")
             limit = peer if most is None else None
             if ours is None or ours.us is None or (most is None and limit is None):
-                lines.append(f"| {name} | {target} | {words} | - | no number |")
+                lines.append(f"| {name} | {target} | {words} | - | no number | - |")
                 continue
             bound = ours.floor_us * most if most is not None else (limit and limit.us) or 0.0
             told = f"{_us(ours.us)} us, {_share(ours)} of floor"
             told += (
                 f", peer {_us(limit.us)} us" if limit is not None else f", {ours.us / ours.floor_us:.2f} times it"
             )
-            lines.append(f"| {name} | {target} | {words} | {told} | {'yes' if ours.us <= bound else 'no'} |")
+            cells = [name, target, words, told, "yes" if ours.us <= bound else "no", _where(ours)]
+            lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+CAUSES = {
+    "issue": "issuing instructions",
+    "mxu_stall": "waiting for matrix results",
+    "unit_stall": "waiting for other units",
+    "dma_wait": "waiting for copies",
+    "neighbours": "XLA round the kernels",
+}
+
+
+def _where(row: Row) -> str:
+    """The causes of at least 5 % of the time, largest first, and how much is spilled."""
+    total = sum(row.breakdown.values())
+    shares = (
+        sorted(((value / total, name) for name, value in row.breakdown.items()), reverse=True) if total else []
+    )
+    words = [f"{CAUSES.get(name, name)} {share:.0%}" for share, name in shares if share >= 0.05]
+    if row.bundles:
+        words.append(f"spilled {(row.spills or 0) / row.bundles:.2f}")
+    return ", ".join(words) or "-"
 
 
 def _section(problem: Problem, rows: Sequence[Row]) -> list[str]:

@@ -13,6 +13,8 @@ import numpy as np
 from jax.experimental.pallas import tpu as pltpu
 
 KERNELS = Path(__file__).parents[2] / "kernels"
+# An interpreted kernel is a large program that runs once on small arrays: compiling it well costs more than it saves.
+QUICKLY = {"xla_backend_optimization_level": 0}
 
 
 @functools.cache
@@ -32,7 +34,7 @@ def compiled(name: str, variant: str, point: tuple):
     """The jitted variant; families of one shape share its compiled program."""
     module = load(f"{name}/variants/{variant}.py")
     config = module.Config(**dict(point))
-    return jax.jit(lambda *inputs: module.run(*inputs, config=config))
+    return jax.jit(lambda *inputs: module.run(*inputs, config=config), compiler_options=QUICKLY)
 
 
 def interpret(name: str, variant: str, inputs, point: tuple = ()) -> list[np.ndarray]:

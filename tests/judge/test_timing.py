@@ -250,9 +250,9 @@ def test_a_timer_that_makes_a_candidate_look_slow_is_no_cheat_of_its_author() ->
         def ask(self, header: dict[str, object], timeout_s: float) -> None:
             del timeout_s
             if header["op"] == "calls":
-                time.sleep(1e-4 * len(header["order"]))  # type: ignore[arg-type]
+                time.sleep(4e-3 * len(header["order"]))  # type: ignore[arg-type]
 
     clock = OwnClock(Even(), 1, 60)  # type: ignore[arg-type]
-    assert clock.agrees((1e-4, 1e-2)) is None
+    assert clock.agrees((4e-3, 0.4)) is None
     with pytest.raises(ClockDisagreement):
-        clock.agrees((1e-2, 1e-4))
+        clock.agrees((0.4, 4e-3))

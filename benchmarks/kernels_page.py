@@ -74,6 +74,8 @@ def page(rows: Sequence[Row], problems: Sequence[Problem]) -> str:
         "nominal rates; `of floor` is floor / predicted. `xla_*`: what the compiler makes of plain JAX; `jax_*`:",
         "kernels that ship with jax; `pallas_*`: ours. Settings behind a name are the best known for that chip.",
         "Bundles and spills count the program text of the kernels, VMEM is what the compiler gave the largest.",
+        "A variant without a number is refused, with the reason: a kernel whose loops run as often as another kernel",
+        "computed on the chip (XLA's ragged dot makes its table of visits there) has no time that a schedule tells.",
         "",
         "## At a glance",
         "",

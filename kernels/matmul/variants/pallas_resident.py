@@ -1,7 +1,7 @@
 """A matmul that reads both operands once: all of B comes to stay in VMEM while the first rows of A are multiplied.
 
-A step of the first rows waits for its own columns of B and begins the copy of the next but one: the first product
-starts after one block of B, and copies that are begun together would all arrive late. Later rows find B complete, and
+A step of the first rows waits for its own columns of B and begins the copy of the next ones: the first product starts
+after one block of B, and copies that were begun all together would all arrive late. Later rows find B complete, and
 the only copies left are those of A and of the product, far below what the memory can do. For chips with one core,
 whose vector memory holds B.
 """

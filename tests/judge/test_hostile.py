@@ -2,17 +2,16 @@
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cairn.judge.clock import ClockDisagreement, OwnClock
-from cairn.judge.correctness import Wire
-from cairn.judge.protocol import JudgeLimits, Runner, Specs, VariantSource
-from cairn.judge.replay import Sample
-from cairn.judge.sampling import blocks_for, look
+from cairn.judge.draws import BenchInputs
+from cairn.judge.protocol import JudgeLimits, Runner, VariantSource
+from cairn.judge.sampling import Blocks, blocks_for, look
+from cairn.judge.slices import Part
 from cairn.judge.spare import Spare
 from cairn.judge.timing import timer_environment
 from cairn.judge.verdict import Ruling
@@ -67,32 +66,21 @@ def test_as_many_blocks_as_the_gain_asks_for(gain: float, blocks: int) -> None:
     assert blocks_for(gain) == blocks
 
 
-class Blocks:
-    """An executor that notes how many blocks it was asked for."""
-
-    name = "blocks"
-
-    def __init__(self, covered: bool) -> None:
-        self.asked: list[int] = []
-        self._mask = np.array([True, covered])
-
-    def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
-        raise NotImplementedError
-
-    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes], cells: int) -> Sample | Ruling:
-        self.asked.append(cells)
-        return Sample([], [self._mask])
-
-    def close(self) -> None:
-        """Nothing is open."""
+def blocks_seen(share: float) -> Blocks:
+    return Blocks(0, BenchInputs(1, "normal", [], [], None), Part({}, ()), [], [], share)
 
 
 def test_a_small_gain_is_looked_into_further_than_a_large_one() -> None:
-    small, large, whole = Blocks(covered=False), Blocks(covered=False), Blocks(covered=True)
-    assert look(small, b"", [], [], 0.1).chance >= 0.95
-    look(large, b"", [], [], 0.9)
-    seen = look(whole, b"", [], [], 0.1)
-    assert (small.asked, large.asked, whole.asked) == ([2, 29], [2], [2])
+    asked: list[int] = []
+
+    def some(cells: int) -> Blocks:
+        asked.append(cells)
+        return blocks_seen(0.5)
+
+    assert look(some, 0.1).chance >= 0.95
+    look(some, 0.9)
+    seen = look(lambda cells: blocks_seen(1.0), 0.1)
+    assert asked == [2, 29, 2]
     assert (seen.blocks, seen.chance) == (0, 1.0)
 
 

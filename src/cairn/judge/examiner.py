@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from cairn.errors import BadInput
-from cairn.judge import correctness, sampling
+from cairn.judge import correctness
+from cairn.judge.baseline import Asked, Baseline, against_baseline, broken
 from cairn.judge.case import Case
-from cairn.judge.correctness import Array, OutputError, Wire, decode
+from cairn.judge.correctness import OutputError, Wire, decode
 from cairn.judge.executors import Executor
-from cairn.judge.own_families import PREFIX
 from cairn.judge.probing import Checked, Prober
 from cairn.judge.programs import Programs
-from cairn.judge.protocol import Cost, Draw, Oracle, Runner, Specs, VariantSource
+from cairn.judge.protocol import Cost, Draw, Oracle, Runner, Specs
 from cairn.judge.trivial import TrivialAnswers
 from cairn.judge.verdict import Ruling, ruling_of_failure
 from cairn.problem import Problem, Shape
@@ -59,23 +59,23 @@ class Examiner:
         oracle: Oracle,
         programs: Programs,
         executor: Executor,
+        baseline: Baseline,
         *,
         trust_interpreter: bool = False,
     ) -> None:
-        self._trust_interpreter = trust_interpreter
+        self.trusts_interpreter = trust_interpreter
         self._problem = problem
         self._oracle = oracle
         self._programs = programs
         self._executor = executor
-        self._path = problem.variant(problem.baseline)
         self._names = list(problem.outputs)
         self._dtypes = list(problem.outputs.values())
-        self.baseline = VariantSource.read(self._path)
+        self._baseline = baseline
         self._seconds: dict[tuple[tuple[str, int], ...], float] = {}
-        self._prober = Prober(problem, oracle, executor, self._run_baseline)
+        self._prober = Prober(problem, oracle, executor, baseline)
         self._trivial = TrivialAnswers()
         self._checked: Checked | None = None
-        self._baseline_of: tuple[Draw, list[Wire]] | None = None
+        self._baseline_of: tuple[Draw, Asked | list[Wire]] | None = None
 
     def examine(self, case: Case, runner: Runner, progress: Callable[[str], None]) -> Ruling | None:
         """Every check shape with every family, each held-out shape with one at random, then the probes.
@@ -94,7 +94,7 @@ class Examiner:
         to_probe: Checked | None = None
         for index, (shape, family) in enumerate(plan, start=1):
             progress(f"{index} of {len(plan)}")
-            ruling = self._check(case, runner, shape, family)
+            ruling = self.check(case, runner, shape, family)
             if ruling is not None:
                 return ruling
             if (_key(shape), family) == probed:
@@ -102,73 +102,19 @@ class Examiner:
         self._refuse_trivial()
         if to_probe is not None and (ruling := self._prober.probe(case, to_probe)) is not None:
             return ruling
-        if case.doubt is not None and not self._trust_interpreter:
+        if case.doubt is not None and not self.trusts_interpreter:
             return Ruling("unreplayable", f"{case.doubt.detail}; right in the interpreter, which it could fool")
         return None
 
-    def confirm(self, case: Case, runner: Runner, progress: Callable[[str], None]) -> Ruling | None:
-        """The shapes that were priced, before a variant is kept: it may be right on small ones only.
-
-        In full against the truth where that is affordable, else some blocks drawn at random against the baseline.
-        """
-        for index, shape in enumerate(self._problem.shapes.bench, start=1):
-            progress(f"shape {index} of {len(self._problem.shapes.bench)}")
-            family = secrets.choice(self._problem.families)
-            if self._affordable(shape):
-                ruling = self._check(case, runner, shape, family)
-            else:
-                ruling = self._check_sample(case, runner, shape, family)
-            if ruling is not None:
-                return ruling
-        return None
-
-    def _check_sample(self, case: Case, runner: Runner, shape: Shape, family: str) -> Ruling | None:
-        """Random blocks of a large shape; the baseline, whose own error is known by now, stands in for the truth."""
-        program = self._programs.lower(case.variant, runner, shape)
-        if isinstance(program, Ruling):
-            return program
-        seed = secrets.randbits(31)
-        case.seeds.append(seed)
-        specs, blobs = self._oracle.inputs(seed, shape, family)
-        seen = sampling.look(self._executor, program, specs, blobs, 1 - (case.ratio or 1.0))
-        sample = seen.sample
-        if isinstance(sample, Ruling):
-            return sample if sample.reason != "unreplayable" or not self._trust_interpreter else None
-        theirs = self._run_baseline(shape, specs, blobs)
-        errors = [
-            self._against_baseline(case, name, decode(mine, covered), decode(base, covered))
-            for name, mine, base, covered in zip(self._names, sample.outputs, theirs, sample.covered, strict=True)
-        ]
-        covered = min(float(mask.mean()) for mask in sample.covered)
-        text = f"{self._executor.name}, {covered:.1%} of it in {seen.blocks} blocks"
-        text += f", which show with {seen.chance:.0%} that its gain comes from blocks left out"
-        case.note_check(shape, family, seed, text, errors)
-        return correctness.rule(errors, f"{shape}, {family} inputs, sampled against the baseline")
-
-    def _against_baseline(self, case: Case, name: str, mine: Array, base: Array) -> OutputError:
-        """A variant and the baseline may each be off by their allowance, so their difference by both together."""
-        # on the judge's own families the allowance is wider
-        stated = (check["outputs"] for check in case.checks if not check["family"].startswith(PREFIX))
-        earlier = [o for outputs in stated for o in outputs if o["output"] == name]
-        rms, peak = correctness.distance(mine, base)
-        share = 1 + 1 / self._problem.tolerance.multiple
-        return OutputError(
-            output=name,
-            rms=rms,
-            peak=peak,
-            allowed_rms=share * max(o["allowed_rms"] for o in earlier),
-            # more elements, further outliers: the worst of millions lies beyond the worst of thousands
-            allowed_peak=2 * share * max(o["allowed_peak"] for o in earlier),
-            finite=bool(np.isfinite(mine).all()),
-        )
-
-    def _check(self, case: Case, runner: Runner, shape: Shape, family: str) -> Ruling | None:
+    def check(self, case: Case, runner: Runner, shape: Shape, family: str) -> Ruling | None:
+        """One fresh draw of a family at a shape, in full and against the truth; None when it holds."""
         program = self._programs.lower(case.variant, runner, shape)
         if isinstance(program, Ruling):
             return program
         started = time.monotonic()  # without the lowering, in which a variant may sleep as long as it likes
         draw = self._oracle.draw(secrets.randbits(31), shape, family)
         case.seeds.append(draw.seed)
+        self._baseline_of = (draw, self._baseline.begin(shape, draw.specs, draw.blobs))
         outputs = self._executor.run(program, draw.specs, draw.blobs)
         executor = self._executor.name
         if isinstance(outputs, Ruling) and outputs.reason == "unreplayable":
@@ -212,32 +158,38 @@ class Examiner:
 
     def verify_timed(self, case: Case, outputs: Sequence[Wire], inputs: TimedInputs) -> Ruling | None:
         """Whether outputs that were timed are right: against the truth where that is affordable, else the baseline."""
-        if not self._affordable(inputs.shape):
+        if not self.affordable(inputs.shape):
             return self._verify_by_baseline(case, outputs, inputs)
         inputs.draw = inputs.draw or self._oracle.draw(inputs.seed, inputs.shape, inputs.family)
         return self._compare(case, outputs, inputs.draw, self._executor.name)
 
     def _verify_by_baseline(self, case: Case, outputs: Sequence[Wire], inputs: TimedInputs) -> Ruling | None:
         if inputs.baseline is None:
-            inputs.baseline = self._run_baseline(inputs.shape, inputs.specs, inputs.blobs)
+            inputs.baseline = self._baseline.run(inputs.shape, inputs.specs, inputs.blobs)
         forms = [np.empty(output.shape) for output in inputs.baseline]
         ruling = correctness.check_form(outputs, forms, self._names, self._dtypes)
         if ruling is not None:
             return ruling
+        multiple = self._problem.tolerance.multiple
         errors = [
-            self._against_baseline(case, name, decode(mine), decode(base))
+            against_baseline(case, multiple, name, decode(mine), decode(base))
             for name, mine, base in zip(self._names, outputs, inputs.baseline, strict=True)
         ]
         case.note_check(
-            inputs.shape, inputs.family, inputs.seed, f"{self._executor.name}, by the baseline", errors
+            inputs.shape,
+            inputs.family,
+            inputs.seed,
+            f"{self._executor.name}, by the baseline",
+            errors,
+            stand_in=True,
         )
         return correctness.rule(errors, f"{inputs.shape}, {inputs.family} inputs, against the baseline")
 
-    def _affordable(self, shape: Shape) -> bool:
-        """Whether a full check of a shape, the truth included, takes less than about 20 s."""
+    def affordable(self, shape: Shape, seconds: float = _FULL_CHECK_S) -> bool:
+        """Whether a full check of a shape, the truth included, takes less than about so many seconds."""
         smallest = self._problem.shapes.check[0]
         times = _times_the_work(self._oracle.cost(shape), self._oracle.cost(smallest))
-        return self._seconds.get(_key(smallest), 0.0) * times <= _FULL_CHECK_S
+        return self._seconds.get(_key(smallest), 0.0) * times <= seconds
 
     def _errors(self, outputs: Sequence[Wire], baseline: Sequence[Wire], draw: Draw) -> list[OutputError]:
         errors = [
@@ -257,28 +209,21 @@ class Examiner:
     def _baseline_outputs(self, draw: Draw) -> list[Wire]:
         """The baseline's answer to a draw, remembered for the last one."""
         if self._baseline_of is None or self._baseline_of[0] is not draw:
-            self._baseline_of = (draw, self._new_baseline_outputs(draw))
-        return self._baseline_of[1]
+            self._baseline_of = (draw, self._baseline.begin(draw.shape, draw.specs, draw.blobs))
+        known = self._baseline_of[1]
+        if isinstance(known, Asked):
+            known = self._fit(draw, known.outputs())
+            self._baseline_of = (draw, known)
+        return known
 
-    def _new_baseline_outputs(self, draw: Draw) -> list[Wire]:
-        outputs = self._run_baseline(draw.shape, draw.specs, draw.blobs)
+    def _fit(self, draw: Draw, outputs: list[Wire]) -> list[Wire]:
+        """The baseline's outputs, if they are what the problem asks for."""
         ruling = correctness.check_form(outputs, draw.truth, self._names, self._dtypes)
+        if ruling is None and (names := self._oracle.broken_properties(draw, outputs)):
+            ruling = Ruling("broken_property", ", ".join(names))
         if ruling is not None:
-            raise self._broken(draw.where, ruling)
-        broken = self._oracle.broken_properties(draw, outputs)
-        if broken:
-            raise self._broken(draw.where, Ruling("broken_property", ", ".join(broken)))
+            raise broken(self._baseline.path, draw.where, ruling)
         return outputs
-
-    def _run_baseline(self, shape: Shape, specs: Specs, blobs: Sequence[bytes]) -> list[Wire]:
-        programs = self._programs.lower_alone(self.baseline, [shape])
-        outputs = programs if isinstance(programs, Ruling) else self._executor.run(programs[0], specs, blobs)
-        if isinstance(outputs, Ruling):
-            raise self._broken(str(shape), outputs)
-        return outputs
-
-    def _broken(self, where: str, ruling: Ruling) -> BadInput:
-        return BadInput(f"the baseline fails on {where}: {ruling.reason}: {ruling.detail[:800]}", path=self._path)
 
 
 def _key(shape: Shape) -> tuple[tuple[str, int], ...]:

@@ -5,24 +5,25 @@ and is gone: it cannot be honest for the examiner and different for the compiler
 """
 
 import hashlib
-import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cairn.errors import Missing
 from cairn.judge.audit import audit
 from cairn.judge.correctness import Wire
 from cairn.judge.protocol import JudgeLimits, Specs
-from cairn.judge.replay import Replayer, ReplayFault, Sample, Unreplayable
+from cairn.judge.replay import Replayer, ReplayFault, Sample, Spread, Unreplayable
 from cairn.judge.timing import timer_environment
 from cairn.judge.verdict import Ruling, ruling_of_failure
 from cairn.worker_process import WorkerFailure, WorkerProcess
 
 T = TypeVar("T")
 _START_S = 60.0
+_DEVICES = {"cuda": "gpu"}  # what jax calls the devices of a platform that it names otherwise
 _FAULTS = {"out_of_bounds": "out_of_bounds", "stuck": "stuck", "assertion": "runtime_error"}
 
 
@@ -33,10 +34,6 @@ class Executor(Protocol):
 
     def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
         """Outputs, or what the failure means for the variant."""
-        ...
-
-    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes], cells: int) -> Sample | Ruling:
-        """Like `run` for a shape too large to run in full: `cells` blocks, drawn at random, and which these are."""
         ...
 
     def close(self) -> None: ...
@@ -53,9 +50,33 @@ class ReplayExecutor:
     def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:
         return self._judged(lambda: self.replayer.run(program, inputs, blobs))
 
-    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes], cells: int) -> Sample | Ruling:
-        seed = secrets.randbits(31)
+    def sample(
+        self, program: bytes, inputs: Specs, blobs: Sequence[bytes], cells: int, seed: int
+    ) -> Sample | Ruling:
+        """Like `run` for a shape too large to run in full: `cells` blocks, chosen by `seed`, and which these are."""
         return self._judged(lambda: self.replayer.run_sample(program, inputs, blobs, cells, seed))
+
+    def cover(self, program: bytes, cells: int, seed: int) -> list[NDArray[np.bool_]] | Ruling:
+        """Which elements of the outputs `cells` blocks are.
+
+        Raises:
+            NotLocal: the program has to be given whole inputs.
+        """
+        return self._judged(lambda: self.replayer.cover(program, cells, seed))
+
+    def run_part(
+        self, program: bytes, inputs: Specs, blobs: Sequence[bytes], spread: Spread, cells: int, seed: int
+    ) -> list[Wire] | Ruling:
+        """These blocks, from the parts of the inputs that they depend on.
+
+        Raises:
+            NotLocal: they depend on more.
+        """
+        return self._judged(lambda: self.replayer.run_part(program, inputs, blobs, spread, cells, seed))
+
+    def prepare(self, program: bytes) -> None:
+        """Have a program ready before it is run; what is wrong with it is told then."""
+        self._judged(lambda: self.replayer.load(program))
 
     @staticmethod
     def _judged(run: Callable[[], T]) -> T | Ruling:
@@ -105,6 +126,9 @@ class DeviceExecutor:
         except WorkerFailure as failure:
             hint = f"{self.name} is not there; choose another target, or look at: cairn doctor"
             raise Missing(f"no device of platform {self.name}: {failure.detail[:300]}", hint=hint) from failure
+        if reply["platform"] not in (self.name, _DEVICES.get(self.name)):  # jax may fall back to the processor
+            hint = "choose another target, or look at: cairn doctor"
+            raise Missing(f"jax shows a {reply['platform']} here and no {self.name} device", hint=hint)
         return {key: value for key, value in reply.items() if key != "id"}
 
     def _ready(self) -> WorkerProcess:
@@ -133,14 +157,6 @@ class DeviceExecutor:
             except (Unreplayable, WorkerFailure) as error:
                 self._vetted[digest] = Ruling("unreplayable", f"the program cannot be read: {error}"[:600])
         return self._vetted[digest]
-
-    def sample(self, program: bytes, inputs: Specs, blobs: Sequence[bytes], cells: int) -> Sample | Ruling:
-        """A device runs all of it."""
-        del cells
-        outputs = self.run(program, inputs, blobs)
-        if isinstance(outputs, Ruling):
-            return outputs
-        return Sample(outputs, [np.ones(output.shape, np.bool_) for output in outputs])
 
     def close(self) -> None:
         self.replayer.close()

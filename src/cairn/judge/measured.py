@@ -13,7 +13,7 @@ from cairn.judge.correctness import Wire
 from cairn.judge.examiner import Examiner, TimedInputs
 from cairn.judge.executors import DeviceExecutor
 from cairn.judge.programs import Programs
-from cairn.judge.protocol import Oracle, Runner
+from cairn.judge.protocol import Oracle, Runner, VariantSource
 from cairn.judge.timing import Timing, TimingPlan, measure
 from cairn.judge.verdict import Ruling, geometric_mean, ruling_of_failure
 from cairn.problem import Problem
@@ -42,6 +42,7 @@ class MeasuredCost:
         self._bench = problem.shapes.bench
         self._families = problem.families
         self._path = problem.variant(problem.baseline)
+        self._baseline = VariantSource.read(self._path)
         self._oracle = oracle
         self._examiner = examiner
         self._programs = programs
@@ -88,7 +89,7 @@ class MeasuredCost:
         Raises:
             BadInput: the baseline cannot be lowered or timed.
         """
-        programs = self._programs.lower_alone(self._examiner.baseline, self._bench)
+        programs = self._programs.lower_alone(self._baseline, self._bench)
         if isinstance(programs, Ruling):
             raise BadInput(f"the baseline does not lower: {programs.reason}: {programs.detail}", path=self._path)
         plan = TimingPlan(processes=processes, decide=False)

@@ -15,18 +15,20 @@ from dataclasses import replace
 
 from cairn.errors import BadInput
 from cairn.judge import correctness
-from cairn.judge.case import Case
+from cairn.judge.baseline import Baseline
+from cairn.judge.case import OWN_FAMILY, Case
 from cairn.judge.correctness import OutputError, Wire, decode
 from cairn.judge.executors import Executor
 from cairn.judge.programs import Programs
-from cairn.judge.protocol import Draw, Oracle, Runner, VariantSource
+from cairn.judge.protocol import Draw, Oracle, Runner
 from cairn.judge.verdict import Ruling
 from cairn.problem import Problem, Shape, Tolerance
 
-PREFIX = "judge:"  # what is noted under it was allowed more than the problem says
 _WIDER = 2.0
+# many equal terms round in the same direction, and an honest sum drifts by more than its type's rounding
+_WIDER_FLOOR = 4.0
 # a baseline that is further off than this is not clearly right
-_CLEARLY_RIGHT_RMS = 0.05
+CLEARLY_RIGHT_RMS = 0.05
 # equal elements are neither largest nor first: which one an index names is nobody's promise
 _WITH_TIES = {"judge:constant", "judge:one_hot", "judge:blocks"}
 _SHAPES_TRIED = 8
@@ -35,17 +37,19 @@ _SHAPES_TRIED = 8
 class OwnFamilies:
     """Shows variants inputs beyond the problem's own families, at the smallest check shape."""
 
-    def __init__(self, problem: Problem, oracle: Oracle, programs: Programs, executor: Executor) -> None:
+    def __init__(
+        self, problem: Problem, oracle: Oracle, programs: Programs, executor: Executor, baseline: Baseline
+    ) -> None:
         self._problem = problem
         self._oracle = oracle
         self._programs = programs
         self._executor = executor
         self._names = list(problem.outputs)
         self._dtypes = list(problem.outputs.values())
-        self._baseline = VariantSource.read(problem.variant(problem.baseline))
+        self._baseline = baseline
         self._new_shapes: list[Shape | None] = []
         own = problem.tolerance
-        floors = {dtype: _WIDER * own.floor_of(dtype) for dtype in self._dtypes}
+        floors = {dtype: _WIDER_FLOOR * own.floor_of(dtype) for dtype in self._dtypes}
         self._tolerance = Tolerance(multiple=_WIDER * own.multiple, floor=floors)
 
     def names(self) -> list[str]:
@@ -71,11 +75,6 @@ class OwnFamilies:
                 return ruling
         return self._new_shape(case, runner)
 
-    def usable(self, family: str) -> str:
-        """Why the problem cannot be asked about a family, or nothing when it can."""
-        drawn = self._draw(self._problem.shapes.check[0], family)
-        return drawn if isinstance(drawn, str) else ""
-
     def _ask(self, case: Case, program: bytes, shape: Shape, family: str) -> tuple[Ruling | None, str]:
         """Two fresh draws at most: what fails twice is wrong, what fails once was close to its limit."""
         ruling: Ruling | None = None
@@ -96,10 +95,7 @@ class OwnFamilies:
             draw = self._oracle.draw(secrets.randbits(31), shape, family)
         except BadInput as error:
             return f"the reference does not take it: {error.message[-200:]}"
-        programs = self._programs.lower_alone(self._baseline, [shape])
-        outputs = (
-            programs if isinstance(programs, Ruling) else self._executor.run(programs[0], draw.specs, draw.blobs)
-        )
+        outputs = self._baseline.answer(shape, draw.specs, draw.blobs)
         if isinstance(outputs, Ruling):
             return f"the baseline fails on it: {outputs.reason}"
         wrong = correctness.check_form(outputs, draw.truth, self._names, self._dtypes)
@@ -108,7 +104,7 @@ class OwnFamilies:
         far = [
             f"`{name}` by {rms:.1e}"
             for name, wire, truth in zip(self._names, outputs, draw.truth, strict=True)
-            if not (rms := correctness.distance(decode(wire), truth)[0]) <= _CLEARLY_RIGHT_RMS
+            if not (rms := correctness.distance(decode(wire), truth)[0]) <= CLEARLY_RIGHT_RMS
         ]
         if far:
             return f"the baseline is off there: {', '.join(far)}"
@@ -128,7 +124,9 @@ class OwnFamilies:
             _without_small(correctness.compare(name, dtype, decode(mine), decode(theirs), truth, self._tolerance))
             for name, dtype, mine, theirs, truth in answers
         ]
-        family = draw.family if draw.family.startswith(PREFIX) else f"{PREFIX}{draw.family}, on a new shape"
+        family = (
+            draw.family if draw.family.startswith(OWN_FAMILY) else f"{OWN_FAMILY}{draw.family}, on a new shape"
+        )
         case.note_check(draw.shape, family, draw.seed, self._executor.name, errors)
         return correctness.rule(errors, draw.where)
 
@@ -164,7 +162,7 @@ class OwnFamilies:
             self._programs.specs(shape)
         except BadInput:
             return False
-        return not isinstance(self._programs.lower_alone(self._baseline, [shape]), Ruling)
+        return self._baseline.lowers(shape)
 
 
 def _without_small(error: OutputError) -> OutputError:

@@ -1,21 +1,21 @@
 """Probes of one checked program: change a little of its input, and see whether the right outputs change by as much."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cairn.errors import BadInput
 from cairn.judge import correctness, sensitivity
+from cairn.judge.baseline import Baseline
 from cairn.judge.case import Case
 from cairn.judge.correctness import Array, Wire, decode
 from cairn.judge.executors import Executor
-from cairn.judge.protocol import Draw, Oracle, Specs
+from cairn.judge.protocol import Draw, Oracle
 from cairn.judge.sensitivity import Perturbation
 from cairn.judge.verdict import Ruling
-from cairn.problem import Problem, Shape
+from cairn.problem import Problem
 
 _PROBES = 2
-RunBaseline = Callable[[Shape, Specs, Sequence[bytes]], list[Wire]]
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Checked:
 class Prober:
     """Probes programs where they were checked."""
 
-    def __init__(self, problem: Problem, oracle: Oracle, executor: Executor, run_baseline: RunBaseline) -> None:
+    def __init__(self, problem: Problem, oracle: Oracle, executor: Executor, baseline: Baseline) -> None:
         self._problem = problem
         self._names = list(problem.outputs)
         self._dtypes = list(problem.outputs.values())
         self._oracle = oracle
         self._executor = executor
-        self._run_baseline = run_baseline
+        self._baseline = baseline
 
     def probe(self, case: Case, checked: Checked) -> Ruling | None:
         """A few probes at random places; None when the program follows each of them, or none can see anything."""
@@ -80,13 +80,14 @@ class Prober:
     ) -> Ruling | None:
         """Run both programs on the changed inputs and compare what changed."""
         draw, (truth, seen) = checked.draw, expected
+        asked = self._baseline.begin(draw.shape, draw.specs, blobs)
         outputs = self._executor.run(checked.program, draw.specs, blobs)
         if isinstance(outputs, Ruling):
             return outputs
         ruling = correctness.check_form(outputs, truth, self._names, self._dtypes)
         if ruling is not None:
             return ruling
-        baseline = self._run_baseline(draw.shape, draw.specs, blobs)
+        baseline = asked.outputs()
         responses = [
             sensitivity.response(
                 self._names[i],

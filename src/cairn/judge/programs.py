@@ -3,7 +3,9 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 from cairn.judge.protocol import Oracle, Runner, Specs, VariantSource
 from cairn.judge.verdict import Ruling, ruling_of_failure
@@ -36,16 +38,44 @@ class Programs:
         self._start = start
         self._specs: dict[tuple[tuple[str, int], ...], Specs] = {}
         self._known: dict[_Key, bytes] = {}
+        self._asked: dict[_Key, Future[bytes | Ruling]] = {}
+        self._thread = ThreadPoolExecutor(1, "lowering")
+
+    def ahead(self, variant: VariantSource, runner: Runner, shapes: Sequence[Shape]) -> None:
+        """Begin to lower a loaded variant at shapes that will be asked for, one after the other."""
+        for shape in shapes:
+            key = _key(variant, shape)
+            if key not in self._known and key not in self._asked:
+                self._asked[key] = self._thread.submit(self._export, runner, self.specs(shape))
+
+    def abandon(self, runner: Runner) -> None:
+        """Nobody will ask for what was begun; the variant's process ends if it is still at it."""
+        asked, self._asked = self._asked, {}
+        running = [future for future in asked.values() if not future.cancel() and not future.done()]
+        if running:
+            runner.kill()
+        wait(running)
+
+    def close(self) -> None:
+        """End the thread, once what was begun is abandoned."""
+        self._thread.shutdown()
 
     def lower(self, variant: VariantSource, runner: Runner, shape: Shape) -> bytes | Ruling:
         """The program of a loaded variant at a shape, or what its refusal means."""
         key = _key(variant, shape)
-        if key not in self._known:
-            try:
-                self._known[key] = runner.export(self.specs(shape), self.platform)
-            except WorkerFailure as failure:
-                return ruling_of_lowering(failure)
-        return self._known[key]
+        if key in self._known:
+            return self._known[key]
+        asked = self._asked.pop(key, None)
+        lowered = self._export(runner, self.specs(shape)) if asked is None else asked.result()
+        if isinstance(lowered, bytes):
+            self._known[key] = lowered
+        return lowered
+
+    def _export(self, runner: Runner, specs: Specs) -> bytes | Ruling:
+        try:
+            return runner.export(specs, self.platform)
+        except WorkerFailure as failure:
+            return ruling_of_lowering(failure)
 
     def lower_all(self, variant: VariantSource, runner: Runner, shapes: Sequence[Shape]) -> list[bytes] | Ruling:
         """Programs of a loaded variant at several shapes, or why one of them has none."""
@@ -62,9 +92,7 @@ class Programs:
 
         The baseline is lowered at all shapes of the problem at once: they will all be asked for.
         """
-        frozen = self._frozen if self._frozen is not None and self._frozen.covers(variant) else None
-        if frozen is not None and not self._has(variant, shapes):
-            self._recall(variant, frozen)
+        frozen = self._recall(variant, shapes)
         if self._has(variant, shapes):
             return [self._known[_key(variant, shape)] for shape in shapes]
         with self._start() as runner:
@@ -74,7 +102,7 @@ class Programs:
                 return ruling_of_failure(failure, "import_error")
             lowered = self.lower_all(variant, runner, shapes)
             if frozen is not None:
-                for shape in frozen.shapes:
+                for shape in [*shapes, *frozen.shapes]:
                     program = self.lower(variant, runner, shape)
                     if isinstance(program, bytes):
                         frozen.put(self.platform, self.specs(shape), program)
@@ -83,11 +111,22 @@ class Programs:
     def _has(self, variant: VariantSource, shapes: Sequence[Shape]) -> bool:
         return all(_key(variant, shape) in self._known for shape in shapes)
 
-    def _recall(self, variant: VariantSource, frozen: "FrozenPrograms") -> None:
-        for shape in frozen.shapes:
-            program = frozen.get(self.platform, self.specs(shape))
-            if program is not None:
-                self._known[_key(variant, shape)] = program
+    def at_hand(self, variant: VariantSource, shapes: Sequence[Shape]) -> list[bytes]:
+        """Those programs of the problem's own baseline that nobody has to be started for."""
+        self._recall(variant, shapes)
+        keys = [_key(variant, shape) for shape in shapes]
+        return [self._known[key] for key in keys if key in self._known]
+
+    def _recall(self, variant: VariantSource, shapes: Sequence[Shape]) -> "FrozenPrograms | None":
+        """Fetch what is remembered of the baseline at these shapes; None for another variant."""
+        if self._frozen is None or not self._frozen.covers(variant):
+            return None
+        for shape in shapes:
+            if _key(variant, shape) not in self._known:
+                program = self._frozen.get(self.platform, self.specs(shape))
+                if program is not None:
+                    self._known[_key(variant, shape)] = program
+        return self._frozen
 
     def specs(self, shape: Shape) -> Specs:
         """Shapes and types of the inputs."""
@@ -124,8 +163,12 @@ class FrozenPrograms:
         self._cache.put(self._key(platform, specs), program)
 
     def _key(self, platform: str, specs: Specs) -> str:
-        text = json.dumps(["lowered", *self._ground, platform, specs], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest_of(["lowered", *self._ground, platform, specs])
+
+
+def digest_of(parts: Sequence[Any]) -> str:
+    """The key under which something is remembered that all of these decide."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _key(variant: VariantSource, shape: Shape) -> _Key:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,12 +189,19 @@ class Oracle:
                 message, path=self._problem.reference, hint="run it by hand to see the trace"
             ) from failure
 
+    def kill(self) -> None:
+        """End it from another thread; the one that waits for it sees an error."""
+        self._worker.kill()
+
     def close(self) -> None:
         self._worker.close()
 
 
 class Runner:
-    """One variant in one untrusted process. Everything it fails at is a `WorkerFailure`, a result."""
+    """One variant in one untrusted process. Everything it fails at is a `WorkerFailure`, a result.
+
+    Two threads may ask it; the second waits until the first has its answer.
+    """
 
     def __init__(self, python: Path, limits: JudgeLimits, device: SeenDevice | None = None) -> None:
         """`device`: what jax's questions about the device are answered with, so that a kernel can ask for its chip."""
@@ -201,6 +209,7 @@ class Runner:
         self._device = device.record() if device else None
         bounds = WorkerLimits(memory_bytes=limits.memory_bytes, reply_bytes=_REPLY_BYTES)
         self._worker = WorkerProcess(python, "candidate", limits=bounds)
+        self._turn = threading.Lock()
         self.interpreter = "hlo"
 
     @property
@@ -215,7 +224,7 @@ class Runner:
     def load(self, variant: VariantSource) -> dict[str, str]:
         """Import the variant; give its Config back as text."""
         header = {"op": "load", "name": variant.name, "config": dict(variant.config), "device": self._device}
-        reply, _ = self._worker.ask(header, [variant.text], timeout_s=self._limits.load_s)
+        reply, _ = self._ask(header, [variant.text], timeout_s=self._limits.load_s)
         config = reply.get("config")
         if not isinstance(config, dict):
             raise WorkerFailure("garbled", "a variant without its Config")
@@ -225,7 +234,7 @@ class Runner:
         """Lower and serialise; with `locations` the compiler's errors can name the kernel's line."""
         header = {"op": "export", "inputs": inputs, "platform": platform, "locations": locations}
         header["device"] = self._device
-        reply, blobs = self._worker.ask(header, timeout_s=self._limits.export_s)
+        reply, blobs = self._ask(header, timeout_s=self._limits.export_s)
         if len(blobs) != 1:
             raise WorkerFailure("garbled", "an export without a program")
         if reply.get("weak_outputs"):  # the serialised form forgets it
@@ -248,11 +257,21 @@ class Runner:
 
     def _call(self, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire]:
         header = {"op": "call", "inputs": inputs, "interpreter": self.interpreter}
-        reply, outputs = self._worker.ask(header, blobs, timeout_s=self._limits.call_s)
+        reply, outputs = self._ask(header, blobs, timeout_s=self._limits.call_s)
         specs = reply.get("outputs")
         if not isinstance(specs, list) or len(specs) != len(outputs):
             raise WorkerFailure("garbled", "outputs without their description")
         return [_wire(spec, blob) for spec, blob in zip(specs, outputs, strict=True)]
+
+    def _ask(
+        self, header: dict[str, Any], blobs: Sequence[bytes] = (), *, timeout_s: float
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        with self._turn:
+            return self._worker.ask(header, blobs, timeout_s=timeout_s)
+
+    def kill(self) -> None:
+        """End it from another thread; the one that waits for it sees a failure."""
+        self._worker.kill()
 
     def close(self) -> None:
         self._worker.close()

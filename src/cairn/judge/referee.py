@@ -9,16 +9,19 @@ this does not cover yet is listed in `docs/judge.md`.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from cairn import __version__
 from cairn.judge.audit import audit, summary
+from cairn.judge.baseline import Baseline
 from cairn.judge.calibration import PROCESSES, Calibration
 from cairn.judge.case import Case
+from cairn.judge.confirming import Confirmer
+from cairn.judge.draws import BenchDraws
 from cairn.judge.examiner import Examiner
 from cairn.judge.executors import DeviceExecutor, ReplayExecutor
 from cairn.judge.measured import MeasuredCost
@@ -84,16 +87,36 @@ class Judge:
             oracle = Oracle(self.problem, self._python)
             stack.callback(oracle.close)
             self._programs = self._open_programs(oracle)
-            self._examiner = Examiner(
-                self.problem, oracle, self._programs, self._executor, trust_interpreter=self._trust_interpreter
-            )
+            stack.callback(self._programs.close)
+            self._open_examiner(oracle, stack)
             self._reader = Reader(self.problem, oracle, self._executor.replayer, self._platform())
-            self._own_families = OwnFamilies(self.problem, oracle, self._programs, self._executor)
+            self._own_families = OwnFamilies(self.problem, oracle, self._programs, self._executor, self._baseline)
             self.self_test = SelfTest(self.problem, oracle, self._programs, self._executor)
             self._isolation = self._spare.isolation()
             self._cost = self._measured(oracle) if self.target.measured else self._predicted(oracle, stack)
             self._stack = stack.pop_all()  # nothing failed: keep all of them open
         return self
+
+    def _open_examiner(self, oracle: Oracle, stack: ExitStack) -> None:
+        """Who checks, with the baseline and its process, and who draws for the last look."""
+        problem, programs, executor = self.problem, self._programs, self._executor
+        beside = executor
+        if isinstance(executor, ReplayExecutor):
+            beside = ReplayExecutor(self._python, self._limits)
+            beside.replayer.prepare()
+        self._baseline = Baseline(problem, programs, beside)
+        stack.callback(self._baseline.close)
+        self._baseline.prepare(self._checked_shapes())
+        trust = self._trust_interpreter
+        self._examiner = Examiner(problem, oracle, programs, executor, self._baseline, trust_interpreter=trust)
+        self._confirmer: Confirmer | None = None
+        if isinstance(executor, ReplayExecutor):
+            draws = BenchDraws(problem, self._python, default_cache())
+            stack.callback(draws.close)
+            self._confirmer = Confirmer(problem, programs, executor, self._examiner, self._baseline, draws)
+
+    def _checked_shapes(self) -> list[Shape]:
+        return [*self.problem.shapes.check, *self.problem.shapes.heldout]
 
     def _open_programs(self, oracle: Oracle) -> Programs:
         cache, problem = default_cache(), self.problem
@@ -155,13 +178,13 @@ class Judge:
         """
         purpose = "anchor" if anchor else "decision"
         return self._judge(
-            Case(variant, incumbent or self._examiner.baseline, margin, purpose, number, known), known
+            Case(variant, incumbent or self._baseline.source, margin, purpose, number, known), known
         )
 
     def check(self, variant: VariantSource) -> Case:
         """Whether anything speaks against a variant, whatever it costs: `ruling` stays None when nothing does."""
-        case = Case(variant, self._examiner.baseline, purpose="anchor")
-        with self._spare.take() as runner:
+        case = Case(variant, self._baseline.source, purpose="anchor")
+        with self._judging() as runner:
             self._through({**self._first_stages(), "beyond": self._beyond}, case, runner)
         return case
 
@@ -195,8 +218,10 @@ class Judge:
             case.note("frozen", 0.0, known)
             return case
         stages, before_keep = self._stages()
-        with self._spare.take() as runner:
+        with self._judging() as runner:
             self._through(stages, case, runner)
+            if case.verdict is Verdict.KEEP and self._confirmer is not None:
+                self._confirmer.begin(case, runner)
             for name, stage in before_keep.items():
                 if case.verdict is Verdict.KEEP:
                     case.ruling = self._run(name, stage, case, runner) or case.ruling
@@ -205,6 +230,17 @@ class Judge:
         self._cost.abandon()
         self._spare.prepare()
         return case
+
+    @contextmanager
+    def _judging(self) -> Iterator[Runner]:
+        """A process for one variant; what was begun for it and is not wanted any more ends first."""
+        with self._spare.take() as runner:
+            try:
+                yield runner
+            finally:
+                self._programs.abandon(runner)
+                if self._confirmer is not None:
+                    self._confirmer.abandon()
 
     def _stages(self) -> tuple[dict[str, Stage], dict[str, Stage]]:
         """What is asked of every variant, and what only of one that would be kept."""
@@ -242,6 +278,8 @@ class Judge:
             self._isolation = runner.isolation
         except WorkerFailure as failure:
             return ruling_of_failure(failure, "import_error")
+        if not self.target.measured:  # beside a clock the variant's process has to rest
+            self._programs.ahead(case.variant, runner, [*self.problem.shapes.bench, *self._checked_shapes()])
         return None
 
     def _live(self, case: Case, runner: Runner) -> Ruling | None:
@@ -262,7 +300,7 @@ class Judge:
             if ruling is not None:
                 return ruling
             self._cost.prepare([program])
-        if case.incumbent.digest != self._examiner.baseline.digest:
+        if case.incumbent.digest != self._baseline.source.digest:
             refused = self._reader.refuse(theirs)
             if refused is not None:
                 return Ruling("incumbent_unfit", f"`{case.incumbent.name}`: {refused.reason}: {refused.detail}")
@@ -285,6 +323,7 @@ class Judge:
         return ruling
 
     def _correct(self, case: Case, runner: Runner) -> Ruling | None:
+        self._baseline.prepare(self._checked_shapes())
         return self._examiner.examine(case, runner, lambda text: self._on_stage("correct", text))
 
     def _beyond(self, case: Case, runner: Runner) -> Ruling | None:
@@ -296,7 +335,8 @@ class Judge:
         return self._reader.holds_answer(case, program, shape) or self._own_families.examine(case, runner)
 
     def _confirm(self, case: Case, runner: Runner) -> Ruling | None:
-        return self._examiner.confirm(case, runner, lambda text: self._on_stage("confirm", text))
+        assert self._confirmer is not None
+        return self._confirmer.confirm(case, runner, lambda text: self._on_stage("confirm", text))
 
     def fingerprint(self) -> dict[str, Any]:
         """What a number depends on besides the variant; a change of it means a new baseline."""
@@ -305,6 +345,6 @@ class Judge:
             "target": self.target.name,
             "frozen": self._frozen_hash,
             "isolation": self._isolation.level,
-            "baseline": self._examiner.baseline.digest,
+            "baseline": self._baseline.source.digest,
             **self._cost.environment(),
         }

@@ -4,6 +4,7 @@ A `Replayer` gives a serialised program to a worker in which no variant's Python
 facts back. What its answers do not prove stands in docs/replay.md.
 """
 
+import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,10 @@ _FAULTS = {"OutOfBounds": "out_of_bounds", "Stuck": "stuck", "AssertedFalse": "a
 
 class Unreplayable(Exception):
     """The replay does not know something in the program, and says what. It proves nothing, for or against."""
+
+
+class NotLocal(Exception):
+    """The program might see what lies outside of a part of its inputs; it has to be given whole ones."""
 
 
 class ReplayFault(Exception):
@@ -154,6 +159,17 @@ class Sample:
     covered: list[NDArray[np.bool_]]
 
 
+Cuts = list[tuple[int, list[int]]]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where parts belong: for each input and output the dimensions that are cut, and the places along them."""
+
+    inputs: list[Cuts]
+    outputs: list[Cuts]
+
+
 class Replayer:
     """A warm worker in the role `replay`; a process that was lost is replaced at the next request."""
 
@@ -193,6 +209,36 @@ class Replayer:
         ]
         return Sample(outputs, masks)
 
+    def cover(self, program: bytes, cells: int, seed: int) -> list[NDArray[np.bool_]]:
+        """Which elements of the outputs `run_part` would compute, found out without any input.
+
+        Raises:
+            NotLocal: the program has to be given whole inputs.
+        """
+        reply, bits = self._ask({"op": "cover", "sample": {"cells": cells, "seed": seed}}, [program])
+        return [
+            np.unpackbits(np.frombuffer(packed, np.uint8), count=math.prod(shape)).astype(np.bool_).reshape(shape)
+            for shape, packed in zip(reply["shapes"], bits, strict=True)
+        ]
+
+    def run_part(
+        self, program: bytes, inputs: Specs, blobs: Sequence[bytes], spread: Spread, cells: int, seed: int
+    ) -> list[Wire]:
+        """Like `run_sample`, on parts of the inputs; gives the same parts of the outputs.
+
+        Raises:
+            NotLocal: a step would have seen more than the parts.
+        """
+        header = {
+            "op": "run_part",
+            "inputs": inputs,
+            "input_cuts": spread.inputs,
+            "output_cuts": spread.outputs,
+            "sample": {"cells": cells, "seed": seed},
+        }
+        reply, made = self._ask(header, [program, *blobs])
+        return _wires(reply["outputs"], made)
+
     def inspect(self, program: bytes, platform: str = "tpu") -> ProgramFacts:
         """What stands in a serialised program for a platform; nothing of it is run.
 
@@ -212,6 +258,20 @@ class Replayer:
         header = {"op": "constants", "platform": platform, "sizes": sorted(sizes)}
         reply, blobs = self._ask(header, [program])
         return [decode(wire) for wire in _wires(reply["constants"], blobs)]
+
+    def load(self, program: bytes) -> None:
+        """Decode a program and compile what is round its kernels, so that its first run need not.
+
+        Raises:
+            Unreplayable: something in it is not known.
+            WorkerFailure: no answer.
+        """
+        self._ask({"op": "load"}, [program])
+
+    def kill(self) -> None:
+        """End the process from another thread; the one that waits for it sees a failure."""
+        if self._worker is not None:
+            self._worker.kill()
 
     def prepare(self) -> None:
         """Start the process without waiting for it, so that the first request finds it warm."""
@@ -236,6 +296,8 @@ class Replayer:
             message = failure.error.get("message", failure.detail)
             if failure.reason == "raised" and kind == "Unreplayable":
                 raise Unreplayable(message) from failure
+            if failure.reason == "raised" and kind == "NotLocal":
+                raise NotLocal(message) from failure
             if failure.reason == "raised" and kind in _FAULTS:
                 raise ReplayFault(_FAULTS[kind], message) from failure
             raise

@@ -8,25 +8,43 @@ block is always among them, because that is where a limit that no small shape re
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cairn.judge.executors import Executor
-from cairn.judge.protocol import Specs
-from cairn.judge.replay import Sample
+import numpy as np
+from numpy.typing import NDArray
+
+from cairn.judge.correctness import Wire
+from cairn.judge.draws import BenchInputs
+from cairn.judge.slices import Part
 from cairn.judge.verdict import Ruling
 
 _CONFIDENCE = 0.95
-_FIRST = 2
+FIRST = 2
 _LEAST_GAIN = 0.05  # a smaller one is the margin's business
 _BUDGET_S = 30.0
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Some blocks of a variant's outputs: the inputs, and the part of the outputs that the blocks lie in.
+
+    `seed` chose them. `covered` says which elements of that part count; `share`, how much of all outputs that is.
+    """
+
+    seed: int
+    inputs: BenchInputs
+    part: Part
+    outputs: Sequence[Wire]
+    covered: Sequence[NDArray[np.bool_]]
+    share: float
 
 
 @dataclass(frozen=True)
 class Look:
     """What was computed, in how many blocks, and how likely these show that blocks worth the gain were left out."""
 
-    sample: Sample | Ruling
+    seen: Blocks | Ruling
     blocks: int
     chance: float
 
@@ -37,14 +55,14 @@ def blocks_for(gain: float) -> int:
     return math.ceil(math.log(1 - _CONFIDENCE) / math.log(1 - share))
 
 
-def look(executor: Executor, program: bytes, specs: Specs, blobs: Sequence[bytes], gain: float) -> Look:
+def look(sample: Callable[[int], Blocks | Ruling], gain: float) -> Look:
     """Two blocks first, which tells how long one takes; then as many as the gain asks for and the time allows."""
     started = time.monotonic()
-    sample = executor.sample(program, specs, blobs, _FIRST)
-    if isinstance(sample, Ruling) or all(bool(mask.all()) for mask in sample.covered):
-        return Look(sample, 0, 1.0)
-    affordable = int(_BUDGET_S * _FIRST / max(time.monotonic() - started, 1e-9))
-    blocks = max(_FIRST, min(blocks_for(gain), affordable))
-    if blocks > _FIRST:
-        sample = executor.sample(program, specs, blobs, blocks)
-    return Look(sample, blocks, 1 - (1 - min(max(gain, _LEAST_GAIN), 0.99)) ** blocks)
+    seen = sample(FIRST)
+    if isinstance(seen, Ruling) or seen.share == 1:
+        return Look(seen, 0, 1.0)
+    affordable = int(_BUDGET_S * FIRST / max(time.monotonic() - started, 1e-9))
+    blocks = max(FIRST, min(blocks_for(gain), affordable))
+    if blocks > FIRST:
+        seen = sample(blocks)
+    return Look(seen, blocks, 1 - (1 - min(max(gain, _LEAST_GAIN), 0.99)) ** blocks)

@@ -19,7 +19,7 @@ from mosaic_build import Builder, Node, Tables  # type: ignore[import-not-found]
 from mosaic_memory import allocate, is_semaphore, memref_parts  # type: ignore[import-not-found]
 from mosaic_module import DYNAMIC, Kernel, Window  # type: ignore[import-not-found]
 from mosaic_tables import EFFECTS, PURE, READS  # type: ignore[import-not-found]
-from mosaic_types import OutOfBounds, Unreplayable, dtype_named, poison  # type: ignore[import-not-found]
+from mosaic_types import NotLocal, OutOfBounds, Unreplayable, dtype_named, poison  # type: ignore[import-not-found]
 
 Index = tuple[int, ...]
 
@@ -47,6 +47,7 @@ class KernelProgram:
         self._aliases = aliases
         self._lock = threading.Lock()
         self.sampling: Sampling | None = None
+        self.known: Sequence[Any] | None = None  # for every operand, which elements a step may see
         self.calls = 0
         self._bounds: Index = ()
         reads = {**READS, "tpu.iteration_bound": self._make_bound}
@@ -81,6 +82,8 @@ class KernelProgram:
             for array, type_ in zip(rest[: kernel.prefetched], kernel.prefetch_types, strict=True)
         ]
         windows = self._open(rest[kernel.prefetched :])
+        if self.known is not None:
+            self._guard(windows, self.known)
         if self.sampling is not None and self.sampling.dry:
             return self._run_dry(scalars, windows)
         scratch = [allocate(type_) for type_ in kernel.scratch_types]
@@ -96,6 +99,35 @@ class KernelProgram:
         for window in windows:
             window.flush()
         return tuple(window.array for window in windows[self._inputs :])
+
+    def _guard(self, windows: Sequence["_Open"], known: Sequence[Any]) -> None:
+        """Have every block looked at when it is fetched; a whole array, which is not fetched, now."""
+        for window, described, mask in zip(windows, self.kernel.windows, known, strict=False):
+            if described.bounds is None and not mask.all():
+                raise NotLocal("the kernel is given a whole array")
+            window.known = mask
+
+    def covered(self, sampling: Sampling) -> list[Any]:
+        """For each result the elements that the chosen steps write; no scalar may steer the kernel."""
+        self.sampling = sampling
+        self._bounds = self.kernel.grid
+        masks = [np.zeros(shape, np.bool_) for shape in self.output_shapes]
+        outputs = [
+            _Open(window, transform, mask, is_output=True)
+            for window, transform, mask in zip(
+                self.kernel.windows[self._inputs :], self._transforms[self._inputs :], masks, strict=True
+            )
+        ]
+        try:
+            for step in self._steps():
+                index = [np.int32(number) for number in step]
+                for window in outputs:
+                    window.at(index, [], False)[...] = True
+            for window in outputs:
+                window.flush()
+        finally:
+            self.sampling = None
+        return masks
 
     def _run_dry(self, scalars: Sequence[Any], windows: list["_Open"]) -> tuple[Any, ...]:
         outputs = windows[self._inputs :]
@@ -152,11 +184,16 @@ class KernelProgram:
                 self._transforms[self._inputs + position],
                 arrays[self._aliases[position] - skipped]
                 if position in self._aliases
-                else poison(shape, dtype_named(memref_parts(kernel.window_types[self._inputs + position])[1])),
+                else self._result(shape, kernel.window_types[self._inputs + position]),
                 is_output=True,
             )
             for position, shape in enumerate(self.output_shapes)
         ]
+
+    def _result(self, shape: Index, type_: Any) -> Any:
+        """Memory for a result; where only blocks are asked for, what no step writes is never touched."""
+        dtype = dtype_named(memref_parts(type_)[1])
+        return poison(shape, dtype) if self.known is None else np.zeros(shape, dtype)
 
     output_shapes: Sequence[Index] = ()  # of the whole results; set by who knows the call
 
@@ -190,6 +227,7 @@ class _Open:
         self._window = window
         self._transform = transform
         self._is_output = is_output
+        self.known: Any = None
         self._index: Index | None = None
         self._block: Any = None
 
@@ -207,6 +245,8 @@ class _Open:
             if not self._is_output:
                 inside, outside = self._places()
                 self._block[inside] = self.array[outside]
+                if self.known is not None and not self.known[outside].all():
+                    raise NotLocal("a step looks beyond the part that was drawn")
         return self._block
 
     def flush(self) -> None:

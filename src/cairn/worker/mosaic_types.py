@@ -29,6 +29,10 @@ class Stuck(Exception):
     """The program waits for a copy or a signal that can no longer come."""
 
 
+class NotLocal(Exception):
+    """The program could see what lies outside of the part of its inputs that was drawn."""
+
+
 # What a mistake of the replay's own would raise: no verdict about the program, so it becomes `Unreplayable`.
 MISTAKES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 

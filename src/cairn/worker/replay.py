@@ -7,25 +7,31 @@ against is written in docs/replay.md: the chip's own arithmetic, its timing, and
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import arrays  # type: ignore[import-not-found]
+import numpy as np
+from stablehlo_part import PartProgram  # type: ignore[import-not-found]
 from stablehlo_program import ReplayProgram  # type: ignore[import-not-found]
 
 Reply = tuple[dict[str, Any], list[bytes]]
 _KEPT_PROGRAMS = 32  # a problem's shapes, times a variant and the baseline, with room for the next variant
 _programs: OrderedDict[str, ReplayProgram] = OrderedDict()
+_part_programs: OrderedDict[str, PartProgram] = OrderedDict()
 
 
 def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    """Answer `run` (a program and its inputs), `inspect` or `constants` (a program).
+    """Answer `run` or `run_part` (a program and its inputs); `load`, `cover`, `inspect` or `constants` (a program).
 
     Raises:
         Unreplayable: something in the program is not known here; nothing is guessed.
         OutOfBounds, Stuck: the program does what no chip can do.
+        NotLocal: a program that has to be given whole inputs was given a part.
     """
-    return {"run": _run, "inspect": _inspect, "constants": _constants}[header["op"]](header, blobs)
+    answers = {"load": _load, "inspect": _inspect, "constants": _constants}
+    answers |= {"run": _run, "cover": _cover, "run_part": _run_part}
+    return answers[header["op"]](header, blobs)
 
 
 def _run(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
@@ -39,6 +45,49 @@ def _run(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     specs, output_blobs = arrays.pack(outputs)
     _, covered_blobs = arrays.pack(covered)
     return {"outputs": specs}, [*output_blobs, *covered_blobs]
+
+
+def _cover(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    """Shapes of the outputs, and as bits which of their elements a sample would compute."""
+    sample = header["sample"]
+    masks = _part_program(blobs[0]).cover(sample["cells"], sample["seed"])
+    return {"shapes": [list(mask.shape) for mask in masks]}, [np.packbits(mask).tobytes() for mask in masks]
+
+
+def _run_part(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    """A sample on inputs of which only parts were drawn; gives the parts of the outputs that are asked for.
+
+    `input_cuts` and `output_cuts` name for each array the places of the part along some of its dimensions.
+    """
+    text, *inputs = blobs
+    program, parts, sample = _part_program(text), arrays.unpack(header["inputs"], inputs), header["sample"]
+    whole = program.input_shapes
+    places = [_places(shape, cuts) for shape, cuts in zip(whole, header["input_cuts"], strict=True)]
+    outputs = program.run(parts, places, sample["cells"], sample["seed"])
+    cut = [
+        output[_places(output.shape, cuts)] for output, cuts in zip(outputs, header["output_cuts"], strict=True)
+    ]
+    specs, output_blobs = arrays.pack(cut)
+    return {"outputs": specs}, output_blobs
+
+
+def _places(shape: Sequence[int], cuts: Sequence[Any]) -> Any:
+    """An index of the part; one dimension that is cut leaves the others whole, which is far cheaper to follow."""
+    if len(cuts) < 2:
+        chosen: list[Any] = [slice(None)] * len(shape)
+        for dimension, places in cuts:
+            chosen[dimension] = places
+        return tuple(chosen)
+    everywhere: list[Any] = [range(size) for size in shape]
+    for dimension, places in cuts:
+        everywhere[dimension] = places
+    return np.ix_(*everywhere)
+
+
+def _load(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
+    del header
+    _program(blobs[0])
+    return {}, []
 
 
 def _inspect(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
@@ -56,10 +105,18 @@ def _constants(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
 
 def _program(text: bytes) -> ReplayProgram:
     """The program, decoded once: a judgement asks for the same one with several inputs."""
+    return _kept(_programs, text, ReplayProgram)
+
+
+def _part_program(text: bytes) -> PartProgram:
+    return _kept(_part_programs, text, PartProgram)
+
+
+def _kept(programs: "OrderedDict[str, Any]", text: bytes, make: Callable[[bytes], Any]) -> Any:
     key = hashlib.sha256(text).hexdigest()
-    if key not in _programs:
-        _programs[key] = ReplayProgram(text)
-        while len(_programs) > _KEPT_PROGRAMS:
-            _programs.popitem(last=False)
-    _programs.move_to_end(key)
-    return _programs[key]
+    if key not in programs:
+        programs[key] = make(text)
+        while len(programs) > _KEPT_PROGRAMS:
+            programs.popitem(last=False)
+    programs.move_to_end(key)
+    return programs[key]

@@ -127,6 +127,12 @@ def one_core_too_few():
     return _call(_copy, array, grid=(4,), in_specs=[spec], out_specs=spec, compiler_params=parallel), (array,)
 
 
+def imports_what_is_not_there():
+    import fast_math_of_mine  # <-
+
+    return _call(fast_math_of_mine.kernel), (TILE,)
+
+
 def table_too_large():
     def kernel(table, x, out):
         out[...] = x[...] * table[0]

@@ -41,6 +41,7 @@ CASES = {
     "complex_numbers": ("dtype", "bfloat16 or float32", "convert_element_type"),
     "reshapes_across_tiles": ("layout", "last two dimensions", "unsupported shape cast"),
     "products_that_do_not_fit": ("shape", "blocks against", "contracting dimensions"),
+    "imports_what_is_not_there": ("import", "--with", "No module named 'fast_math_of_mine'"),
     "unknown_name": ("compile_error", "Read the line", "undefined_scale"),
     "too_few_arguments": ("arguments", "one reference for each", "takes 1 positional argument"),
     "captured_array": ("captured", "pass it as an input", "captures constants"),

@@ -69,6 +69,7 @@ REASONS: dict[str, tuple[Verdict, str, str]] = {
     "dtype": (Verdict.CRASH, "COMPILE_ERROR", "a type the unit does not take"),
     "shape": (Verdict.CRASH, "COMPILE_ERROR", "shapes inside the kernel that do not fit together"),
     "arguments": (Verdict.CRASH, "COMPILE_ERROR", "a kernel or index map with too few or too many arguments"),
+    "import": (Verdict.CRASH, "TRACE_ERROR", "a module that is imported is not there"),
     "captured": (Verdict.CRASH, "COMPILE_ERROR", "an array from outside that the kernel was not given"),
     "traced_value": (Verdict.CRASH, "COMPILE_ERROR", "Python control flow that depends on a traced value"),
     "parallel": (Verdict.CRASH, "COMPILE_ERROR", "an axis over cores has not one step for each of them"),

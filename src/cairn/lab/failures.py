@@ -51,6 +51,8 @@ _HINTS = {
     "arguments": "Arguments and parameters do not fit. A function gets what --shapes and --set say; a kernel one "
     "reference for each input, output and scratch, in that order; an index map one index for each axis of the grid, "
     "scalar-prefetch references after them.",
+    "import": "A module or name that the file imports is not there: install it into that interpreter, or hand over the "
+    "file that has it with --with.",
     "captured": "An array from outside is used inside the kernel: pass it as an input, or make it from scalars.",
     "traced_value": "Python cannot decide by a value that is known on the chip only: use pl.when, jnp.where, lax.cond.",
     "parallel": "A CORE_PARALLEL axis has one step for each core of the device: use PARALLEL, which the compiler "
@@ -82,6 +84,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             "traced_value",
             r"ConcretizationTypeError|Tracer\w*ConversionError|(boolean conversion|concrete value) of? ?.{0,20}traced",
         ),
+        ("import", r"^(ModuleNotFoundError|ImportError): "),
         ("captured", r"captures constants"),
         (
             "arguments",

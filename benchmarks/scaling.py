@@ -2,44 +2,50 @@
 
     python benchmarks/scaling.py [--variants 1000] [--workers 200] [--markdown]
 
-Real: Ray with its actors, the crew with a thread for each place, the whole loop with its ledger, receipts and git.
-Synthetic: the agent, who edits at once; and the workers. A worker waits as long as a judgement may take and then
-looks the cost up in a table. Eight workers share a process, as the chips of a host do, because 200 interpreters do not
-fit into a small machine; so a process that dies takes eight judgements with it. The wire to a real worker is not in
-this: `benchmarks/fleet.py` has it.
+Real: Ray with its actors, the crew with a thread for each place, ledger, receipts, git. Synthetic: the edits, which
+are in git and in the ledger before the first judgement; and the workers. A worker waits as long as a judgement may
+take and then looks the cost up in a table. Eight workers share a process, as the chips of a host do, because 200
+interpreters do not fit into a small machine; so a process that dies takes eight judgements with it. The wire to a
+real worker is not in this: `benchmarks/fleet.py` has it.
 
 Failures are drawn for each judgement: a worker that fails, a worker that says nothing until the judge gives up, and a
 host that dies, which Ray starts again. `judged again` counts what they cost. Each row of the table is a climb of its
-own, in rounds as large as its fleet.
+own, with all variants in one queue.
 """
 
 import argparse
+import contextlib
+import itertools
 import os
 import random
-import resource
 import shutil
 import statistics
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests" / each) for each in ("", "climb", "places")]
+sys.path[:0] = [str(ROOT / "benchmarks"), *(str(ROOT / "tests" / each) for each in ("", "climb", "places"))]
 
 import psutil  # noqa: E402
 import ray  # noqa: E402
 from aftermath import project  # noqa: E402
-from climbs import Bench  # noqa: E402
 from fakes import FakeJudge  # noqa: E402
-from fleets import Editor  # noqa: E402
+from fleet import planted, processor_s  # noqa: E402
+from fleets import fleet_bench  # noqa: E402
 
+from cairn.climb.crew import Crew  # noqa: E402
+from cairn.climb.desk import Desk  # noqa: E402
+from cairn.climb.interrupts import Interrupts  # noqa: E402
 from cairn.climb.ledger import Event, Ledger  # noqa: E402
 from cairn.climb.occupancy import fleet_use  # noqa: E402
-from cairn.climb.spec import Batch  # noqa: E402
+from cairn.climb.phases import Phases  # noqa: E402
 from cairn.climb.state import fold  # noqa: E402
 from cairn.errors import Unreachable  # noqa: E402
 from cairn.problem import Problem  # noqa: E402
@@ -48,7 +54,7 @@ PER_HOST = 8
 WAIT_S, SPREAD_S, LIMIT_S = 20.0, 5.0, 60.0
 FAILS, HANGS, DIES = 0.01, 0.002, 0.002  # for each judgement; a host that dies takes its other judgements along
 HEAD = (
-    "| workers | variants | judging, s | occupancy | judged again | hand-out to begin, ms (median, p99) "
+    "| workers | variants | judging, s | occupancy | judged again | idle between two, ms (median, p99) "
     "| driver CPU a variant, ms | driver peak, MiB | ledger, MiB | receipts, MiB | fold, s | twice | lost |"
 )
 
@@ -93,59 +99,63 @@ class Driver:
     peak_mib: float = 0.0
     over: bool = False
 
-    def watch(self) -> None:
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        thread = threading.Thread(target=self._watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.over = True
+            thread.join()
+
+    def _watch(self) -> None:
         me = psutil.Process()
         while not self.over:
             self.peak_mib = max(self.peak_mib, me.memory_info().rss / 2**20)
             time.sleep(0.5)
 
 
-def processor_s() -> float:
-    """Of this process and of git's, which it waits for."""
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-
-
 def climb(folder: Path, workers: int, variants: int) -> tuple[str, bool]:
-    """One climb in rounds as large as the fleet; a row of the table, and whether nothing was lost or judged twice."""
+    """All variants in one queue; a row of the table, and whether nothing was lost or judged twice."""
     hosts = [
         ray.remote(Host)
         .options(num_cpus=0, resources={"host": 1}, max_concurrency=PER_HOST, max_restarts=-1)
         .remote()
         for _ in range(-(-workers // PER_HOST))
     ]
-    bench = Bench(
-        project(folder), agent=Editor(), batch=Batch(variants=workers, lineages=1, workers=2), resilient=True
-    )
+    bench = fleet_bench(project(folder), [], 4, 0.0)
+    bench.judges = {"local": lambda problem: FakeJudge(problem, [])}
+    bench.run(1)  # anchors, and a first attempt
+    desk = Desk(bench.spec(variants), lambda event: None, Interrupts())
+    driver = Driver()
 
     def opener(at: int) -> Any:
         fates = random.Random(at)
         return lambda problem: SyntheticJudge(problem, hosts[at // PER_HOST], fates)
 
-    bench.judges = {f"ray:{at}": opener(at) for at in range(workers)}
-    driver = Driver()
-    thread = threading.Thread(target=driver.watch)
-    thread.start()
-    before = processor_s()
-    began = time.monotonic()
-
-    def told(event: Event) -> None:
-        if event["event"] in ("round.started", "round.selected", "climb.ended"):
-            sys.stderr.write(f"{time.monotonic() - began:.0f} s: {event['event']} {event.get('round', '')}\n")
-
-    state = bench.run(variants, told)
-    cpu_ms = (processor_s() - before) / variants * 1000
-    driver.over = True
-    thread.join()
+    with driver.watched(), Crew(desk, {f"ray:{at}": opener(at) for at in range(workers)}) as crew:
+        phases = Phases(desk, bench.agent, crew)
+        desk.write("climb.launched", agent=bench.agent.name, attempts=variants, budgets={}, places=crew.places)
+        left = attempts = planted(desk, phases, variants)
+        sys.stderr.write("judging\n")
+        before = processor_s()
+        while left:
+            phases.judge(left)
+            left = [each for each in attempts if not each.verdict]
+        cpu_ms = (processor_s() - before) / variants * 1000
     for host in hosts:
         ray.kill(host)
+    for attempt in attempts:
+        phases.conclude(attempt)
     began = time.monotonic()
     events = Ledger(bench.folder / "ledger.jsonl").events
     fold(events)
     fold_s = time.monotonic() - began
     use = fleet_use(events)
-    judged = [each for each in bench.judged() if each.startswith("a")]
+    judged = [each for each in bench.judged() if each != "start"][1:]
     twice, lost = len(judged) - len(set(judged)), variants - len(set(judged))
-    late = late_ms(events)
+    late = idle_ms(events)
     again = sum(place.lost for place in use.places.values())
     sizes = [(bench.folder / f"{name}.jsonl").stat().st_size / 2**20 for name in ("ledger", "receipts")]
     row = (
@@ -153,22 +163,26 @@ def climb(folder: Path, workers: int, variants: int) -> tuple[str, bool]:
         f"| {statistics.median(late):.0f}, {late[int(0.99 * (len(late) - 1))]:.0f} | {cpu_ms:.0f} "
         f"| {driver.peak_mib:.0f} | {sizes[0]:.1f} | {sizes[1]:.1f} | {fold_s:.2f} | {twice} | {lost} |"
     )
-    return row, not twice and not lost and state.ended == "attempts_done"
+    return row, not twice and not lost
 
 
-def late_ms(events: list[Event]) -> list[float]:
-    """How long the driver takes from one hand-out to the next while places are free: the beginning of each round."""
-    from datetime import datetime
-
-    found, last = [], None
+def idle_ms(events: list[Event]) -> list[float]:
+    """How long a place waited between two attempts; what followed a loss is left out, because a place rests then."""
+    begun: dict[str, datetime] = {}
+    spans: dict[str, list[tuple[datetime, datetime | None]]] = {}
     for event in events:
         if event["event"] == "attempt.judging":
-            now = datetime.fromisoformat(event["time"])
-            if last is not None:
-                found.append((now - last).total_seconds() * 1000)
-            last = now
-        else:
-            last = None
+            begun[event["attempt"]] = datetime.fromisoformat(event["time"])
+        elif event["event"] in ("attempt.judged", "attempt.blocked"):
+            start = begun[event["attempt"]]
+            end = start + timedelta(seconds=event["judge_s"]) if event["event"] == "attempt.judged" else None
+            spans.setdefault(event["place"], []).append((start, end))
+    found = []
+    for each in spans.values():
+        each.sort(key=lambda span: span[0])
+        for (_, end), (start, _) in itertools.pairwise(each):
+            if end is not None:
+                found.append((start - end).total_seconds() * 1000)
     return sorted(found) or [0.0]
 
 

@@ -172,6 +172,27 @@ def test_a_place_without_what_it_needs_is_left_out(workspace: Workspace) -> None
     assert [event["for_good"] for event in events_of(bench, "place.lost")] == [True]
 
 
+def test_nobody_waits_for_a_place_that_opens_slowly(workspace: Workspace) -> None:
+    bench = a_round(workspace)
+    Fleet(bench, "a", "b")
+    opens, quick = threading.Event(), bench.judges["b"]
+    judged = 0
+
+    def slow(problem: Problem) -> Any:
+        assert opens.wait(timeout=60), "an attempt waited for it"
+        return quick(problem)
+
+    def on_event(event: Event) -> None:
+        nonlocal judged
+        judged += event["event"] == "attempt.judged"
+        if judged == 4:
+            opens.set()
+
+    bench.judges["b"] = slow
+    assert bench.run(4, on_event).ended == "attempts_done"
+    assert {event["place"] for event in events_of(bench, "attempt.judged")} == {"a"}
+
+
 def test_a_fleet_that_is_killed_anywhere_loses_nothing(workspace: Workspace, tmp_path: Path) -> None:
     pristine = Path(shutil.copytree(workspace.root, tmp_path / "pristine"))
     for cut in (8, 13, 15, 17, 19, 22):

@@ -131,9 +131,11 @@ class Bench:
         raise AssertionError("unreachable")
 
     def _open(self) -> Judge:
-        context = self._open_judge(pristine(self._desk, self._checkout))
+        commit = self._desk.state.problem_at
+        assert commit is not None
+        context = self._open_judge(pristine(self._desk, self._checkout, commit))
         judge = context.__enter__()
-        self._context, self._judge, self._opened_at = context, judge, self._desk.state.problem_at
+        self._context, self._judge, self._opened_at = context, judge, commit
         known = self._desk.state.calibration_at(judge.fingerprint())
         if known is not None:
             judge.use(Calibration.of(known))
@@ -255,10 +257,8 @@ class Bench:
         return self._desk.spec.margins.between(champion, text)
 
 
-def pristine(desk: Desk, name: str) -> Problem:
-    """The problem as it is now, in a fresh checkout of that name."""
-    commit = desk.state.problem_at
-    assert commit is not None
+def pristine(desk: Desk, name: str, commit: str) -> Problem:
+    """The problem as it is in a commit, in a fresh checkout of that name."""
     return load_problem(desk.worktrees.open(name, commit) / desk.problem_path)
 
 

@@ -108,7 +108,7 @@ class Crew:
         commit = self._desk.state.problem_at
         assert commit is not None
         if self._problem is None or self._problem[0] != commit:
-            self._problem = commit, pristine(self._desk, "problem")
+            self._problem = commit, pristine(self._desk, "problem", commit)
         return self._problem[1]
 
     # one act at any place
@@ -181,19 +181,17 @@ class Crew:
 
     def _hand_out(self, waiting: deque[Job]) -> Iterator[Begun]:
         """Give jobs to seats that are free and ready; open as many others as there are jobs for."""
-        busy = list(self._running.values())
-        opening = sum(1 for seat in busy if not seat.ready)
-        for seat in self._seats:
-            idle = seat not in busy and not seat.refused and seat.rests_until <= time.monotonic()
-            if not idle or opening >= len(waiting):
-                continue
-            if seat.ready:
-                job = waiting.popleft()
-                yield Begun(job, seat.bench.place)
-                self._running[seat.thread.submit(_settle, seat.bench, job)] = seat
-            else:
-                opening += 1
-                self._running[seat.thread.submit(seat.bench.prepare)] = seat
+        busy, now = list(self._running.values()), time.monotonic()
+        idle = [seat for seat in self._seats if seat not in busy and not seat.refused and seat.rests_until <= now]
+        for seat in (each for each in idle if each.ready):
+            if not waiting:
+                return
+            job = waiting.popleft()
+            yield Begun(job, seat.bench.place)
+            self._running[seat.thread.submit(_settle, seat.bench, job)] = seat
+        wanted = len(waiting) - sum(1 for seat in busy if not seat.ready)
+        for seat in [each for each in idle if not each.ready][: max(0, wanted)]:
+            self._running[seat.thread.submit(seat.bench.prepare)] = seat
 
     def _until_rested(self, waiting: deque[Job]) -> float | None:
         """Seconds until another seat may be tried, where a job waits for one."""

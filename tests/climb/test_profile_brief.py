@@ -14,8 +14,10 @@ from climbs import Bench
 from fakes import BASELINE_US, FakeJudge, block
 from jax import export
 
+from cairn.cli.main import main
 from cairn.climb.memory import digest
 from cairn.climb.profile import brief_lines
+from cairn.climb.recordings import newest_recording
 from cairn.climb.state import State
 from cairn.judge import tracing
 from cairn.judge.case import Case
@@ -84,13 +86,46 @@ def test_a_recording_of_the_judge_becomes_the_brief_of_a_measured_champion() -> 
     assert trace["agrees"], trace
     json.dumps(trace)
     timings = [{"shape": {"n": 256}, "candidate_us": 123.456, "device_trace": trace}]
-    lines = brief_lines({"kind": "measured", "timings": timings})
+    lines = brief_lines({"kind": "measured", "timings": timings}, trace["profile"])
     assert lines[0] == "- n=256: measured 123.46 us"
     hot = trace["profile"]["hot"][0]
     assert any(hot["name"][:40] in line for line in lines)
     assert any(line.startswith("- bottleneck, from the device's trace: ") for line in lines)
     assert len("\n".join(lines).encode()) <= PROFILE_ROOM
-    assert brief_lines({"kind": "measured", "timings": [{**timings[0], "device_trace": None}]}) == lines[:1]
+    assert brief_lines({"kind": "measured", "timings": timings}) == lines[:1]
+
+
+def test_a_recording_that_a_person_made_is_found_by_its_text(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A real capture on the CPU; another text, another target or a torn file is not the champion's."""
+    words = [
+        "profile",
+        "capture",
+        str(workspace.problem),
+        "--variant",
+        "xla_axpy",
+        "--check-shape",
+        "--steps",
+        "2",
+    ]
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--out", str(workspace.root / ".profiles"), "--json"])
+    assert not stop.value.code
+    told = json.loads(capsys.readouterr().out)
+    found = newest_recording(workspace.root, told["digest"], "cpu:device")
+    assert found is not None
+    assert found["steps"] == 2
+    assert found["hot"]
+    assert newest_recording(workspace.root, told["digest"], "gpu:device") is None
+    assert newest_recording(workspace.root, "0" * 64, "cpu:device") is None
+    torn = workspace.root / ".profiles" / "zz-torn"
+    torn.mkdir()
+    (torn / "recording.json").write_text('{"digest": ')
+    assert newest_recording(workspace.root, told["digest"], "cpu:device") == found
+    (torn / "recording.json").write_text(json.dumps(told))
+    (torn / "host.trace.json.gz").write_bytes(b"no trace")
+    assert newest_recording(workspace.root, told["digest"], "cpu:device") is None, "the newest one cannot be read"
 
 
 class JudgeWithCompiler(FakeJudge):

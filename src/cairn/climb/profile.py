@@ -1,14 +1,16 @@
 """Where the champion spends its time, from its receipt: bottleneck, evidence, floor, and what not to try.
 
 A receipt of a predicted cost holds what the compiler and the model said of the program; one of a measured cost holds
-the brief of the recording that the judge made before it let the variant pass. So nothing is compiled, run or recorded
-for this, and a resumed climb says the same. The most useful lines come first: the digest cuts the rest.
+the brief of the recording that the judge made before it let the variant pass; without one, a recording that a person
+made will do. So nothing is compiled, run or recorded for this, and a resumed climb says the same. The most useful
+lines come first: the digest cuts the rest.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cairn.climb.desk import Desk
+from cairn.climb.recordings import newest_recording
 from cairn.lab.advice import FUTILE
 
 _MIB = 2**20
@@ -42,13 +44,22 @@ def profile_brief(desk: Desk) -> str:
     if receipt is None or not desk.spec.profile_brief:
         return ""
     who = f"- {desk.state.champion_attempt or 'the start'}, receipt {receipt['id']}"
-    return "\n".join([who, *brief_lines(receipt["cost"])])
+    return "\n".join([who, *brief_lines(receipt["cost"], _recorded(desk, receipt))])
 
 
-def brief_lines(cost: Mapping[str, Any]) -> list[str]:
-    """The brief of a receipt's cost, one line a statement."""
+def _recorded(desk: Desk, receipt: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The brief of the newest recording that the judge, or else a person, made of the champion."""
+    timings = receipt["cost"].get("timings", ())
+    found = next((row["device_trace"]["profile"] for row in timings if _has_profile(row)), None)
+    if found is not None or receipt["cost"]["kind"] != "measured":
+        return found
+    return newest_recording(desk.git.top, receipt["variant"]["sha256"], receipt["target"])
+
+
+def brief_lines(cost: Mapping[str, Any], recorded: Mapping[str, Any] | None = None) -> list[str]:
+    """The brief of a receipt's cost and of a recording, one line a statement."""
     if cost["kind"] == "measured":
-        return _measured(cost["timings"])
+        return _measured(cost["timings"], recorded)
     rows = cost["shapes"]
     return [*_predicted(rows[0]), *map(_price_line, rows[1:])] if rows else []
 
@@ -117,9 +128,8 @@ def _price_line(row: Mapping[str, Any]) -> str:
     )
 
 
-def _measured(timings: Sequence[Mapping[str, Any]]) -> list[str]:
+def _measured(timings: Sequence[Mapping[str, Any]], found: Mapping[str, Any] | None) -> list[str]:
     lines = [f"- {_named(row['shape'])}: measured {row['candidate_us']:,.2f} us" for row in timings]
-    found = next((row["device_trace"]["profile"] for row in timings if _has_profile(row)), None)
     if found is None:
         return lines
     shares = ", ".join(f"{kind} {share:.0%}" for kind, share in found["shares"].items() if share >= 0.005)

@@ -1,21 +1,27 @@
 """Where the time of a judgement goes, stage by stage, and what locking the worker in costs.
 
-    python benchmarks/judge_latency.py [--problem FOLDER ...] [--target tpu-v5p]
+    python benchmarks/judge_latency.py [PROBLEM ...] [--variant NAME] [--target tpu-v5p]
     python benchmarks/judge_latency.py --isolation [--runs N]
 
 The first judgement is cold: oracle, baseline and compiler start and compile for the first time. The second, of the
-same variant by the same judge, is warm. With `--isolation` workers of all levels take turns, so that a drift of the
-machine's speed hits all alike; differences are between neighbours in time, to `process`.
+same variant by the same judge, is warm. `cpu` is processor time of the judge and of all its processes, which says
+more than the wall clock on a machine that others use. After several problems a table compares them.
+
+With `--isolation` workers of all levels take turns, so that a drift of the machine's speed hits all alike;
+differences are between neighbours in time, to `process`.
 """
 
 import argparse
+import contextlib
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from cairn.judge.case import Case
 from cairn.judge.protocol import VariantSource
@@ -44,11 +50,32 @@ def stages_of(case: Case) -> dict[str, float]:
     return seconds
 
 
-def show_judgement(folder: Path, target: str) -> None:
+def processor_s() -> float:
+    """Seconds of this process, of those that it started and of those that these have waited for."""
+    tree = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    seconds = 0.0
+    for process in tree:
+        with contextlib.suppress(psutil.Error):
+            seconds += sum(process.cpu_times()[:4])
+    return seconds
+
+
+@dataclass(frozen=True)
+class Row:
+    """One problem: seconds until its verdict, and seconds of processors, cold and warm."""
+
+    name: str
+    outcome: str
+    wall_s: tuple[float, float]
+    cpu_s: tuple[float, float]
+
+
+def show_judgement(folder: Path, target: str, name: str | None) -> Row:
     problem = load_problem(folder)
-    variant = VariantSource.read(problem.variant(problem.start))
+    variant = VariantSource.read(problem.variant(name or problem.start))
     columns: list[dict[str, float]] = []
-    outcomes = []
+    outcomes, spent = [], []
+    before = processor_s()
     judge = Judge(problem, parse_target(target), python=PYTHON)
     opened = timed(judge.__enter__)
     with judge._stack:
@@ -60,10 +87,22 @@ def show_judgement(folder: Path, target: str) -> None:
             columns.append({"start": start, **stages, "between": between, "total": start + total})
             ruling = cases[0].ruling
             outcomes.append(f"{cases[0].verdict.value} {ruling.reason if ruling else ''}")
+            spent.append(processor_s() - before)
+            before += spent[-1]
     print(f"\n{problem.name} / {variant.name}, {target}: {', then '.join(outcomes)}")
     print(f"{'stage':<12} {'cold s':>8} {'warm s':>8}")
     for stage in columns[0]:
         print(f"{stage:<12} {columns[0][stage]:>8.2f} {columns[1].get(stage, 0.0):>8.2f}")
+    print(f"{'cpu':<12} {spent[0]:>8.2f} {spent[1]:>8.2f}", flush=True)
+    walls = (columns[0]["total"], columns[1]["total"])
+    return Row(f"{problem.name}/{variant.name}", outcomes[-1], walls, (spent[0], spent[1]))
+
+
+def show_table(rows: list[Row]) -> None:
+    print(f"\n{'problem':<40} {'cold s':>8} {'warm s':>8} {'cold cpu':>9} {'warm cpu':>9}  verdict")
+    for row in rows:
+        seconds = f"{row.wall_s[0]:>8.1f} {row.wall_s[1]:>8.1f} {row.cpu_s[0]:>9.1f} {row.cpu_s[1]:>9.1f}"
+        print(f"{row.name:<40} {seconds}  {row.outcome}")
 
 
 def measure_level(level: str) -> dict[str, float]:
@@ -113,9 +152,15 @@ def show_isolation(runs: int) -> None:
         print(f"{level:<22} " + " ".join(f"{cell:>16}" for cell in cells))
 
 
+def folder_of(name: str) -> Path:
+    """A problem's folder, by its name or its path."""
+    return ROOT / "kernels" / name if (ROOT / "kernels" / name).is_dir() else Path(name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problem", type=Path, action="append", help="default: the toy problem and kernels/gdn")
+    parser.add_argument("problems", nargs="*", help="names below kernels/, or folders; default: the toy and gdn")
+    parser.add_argument("--variant", help="default: the problem's own start")
     parser.add_argument("--target", default="tpu-v5p")
     parser.add_argument("--isolation", action="store_true", help="compare the levels instead")
     parser.add_argument("--runs", type=int, default=15)
@@ -123,8 +168,10 @@ def main() -> None:
     if arguments.isolation:
         show_isolation(arguments.runs)
         return
-    for folder in arguments.problem or [TOY, ROOT / "kernels" / "gdn"]:
-        show_judgement(folder, arguments.target)
+    folders = [folder_of(name) for name in arguments.problems] or [TOY, ROOT / "kernels" / "gdn"]
+    rows = [show_judgement(folder, arguments.target, arguments.variant) for folder in folders]
+    if len(rows) > 1:
+        show_table(rows)
 
 
 if __name__ == "__main__":

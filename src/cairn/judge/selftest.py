@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cairn.errors import BadInput
 from cairn.judge import correctness
 from cairn.judge.correctness import Array, OutputError, Wire, decode
 from cairn.judge.executors import Executor
+from cairn.judge.own_families import CLEARLY_RIGHT_RMS
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Draw, Oracle, VariantSource
 from cairn.judge.verdict import Ruling
@@ -48,7 +50,12 @@ class SelfTest:
             BadInput: the reference itself fails.
         """
         shapes, families = self._problem.shapes.check, self._problem.families
-        findings = [self._repeatable(shapes[0], families[0]), self._declared(), self._costs()]
+        findings = [
+            self._repeatable(shapes[0], families[0]),
+            self._alive(shapes[0]),
+            self._declared(),
+            self._costs(),
+        ]
         impostors, digits = list[str](), list[str]()
         worst: dict[str, OutputError] = {}
         for shape in shapes:
@@ -64,7 +71,7 @@ class SelfTest:
                     worst[error.output] = error if known is None or error.rms > known.rms else known
                 impostors += self._accepted(baseline, draw, other)
                 digits += self._shallow(draw)
-        return [*findings, *self._summary(worst, impostors, digits)]
+        return [*findings, *self._summary(worst, impostors, digits), self._own(shapes[0])]
 
     def _repeatable(self, shape: Shape, family: str) -> Finding:
         """The same seed must give the same problem, another seed another one."""
@@ -76,6 +83,40 @@ class SelfTest:
         elif first.blobs == other.blobs:
             same, detail = False, "every seed gives the same inputs: a table of answers would pass"
         return Finding("inputs come from the seed", same, detail)
+
+    def _alive(self, shape: Shape) -> Finding:
+        """What is the same for every seed can stand in a program as a table, with whatever follows from it."""
+        what = "every input changes"
+        fixed: set[int] | None = None
+        for family in self._problem.families:
+            _, first = self._oracle.inputs(1, shape, family)
+            _, other = self._oracle.inputs(2, shape, family)
+            same = {index for index, pair in enumerate(zip(first, other, strict=True)) if pair[0] == pair[1]}
+            if len(same) == len(first):
+                return Finding(what, False, f"family `{family}` is the same for every seed", fatal=False)
+            fixed = same if fixed is None else fixed & same
+        if fixed:
+            detail = f"input {', '.join(map(str, sorted(fixed)))} is the same for every seed and family"
+            return Finding(what, False, detail, fatal=False)
+        return Finding(what, True, "with the seed, in one family at least")
+
+    def _own(self, shape: Shape) -> Finding:
+        """On how many families of the judge's own the problem makes sense, and what its inputs are taken to be."""
+        domains = self._oracle.domains(shape)
+        left_out = []
+        for family in domains.families:
+            try:
+                draw = self._oracle.draw(_SEEDS[0], shape, family)
+            except BadInput:
+                left_out.append(f"{family} (the reference does not take it)")
+                continue
+            outputs = self._baseline(draw)
+            if isinstance(outputs, Ruling) or not _holds(outputs, draw.truth):
+                left_out.append(f"{family} (the baseline is off there)")
+        inputs = "; ".join(f"input {index}: {text}" for index, text in enumerate(domains.inputs))
+        detail = f"{len(domains.families) - len(left_out)} of {len(domains.families)} families of the judge's own"
+        detail += f"{', not ' + ', '.join(left_out) if left_out else ''}; taken to be allowed: {inputs}"
+        return Finding("more inputs can be made", len(left_out) < len(domains.families), detail, fatal=False)
 
     def _declared(self) -> Finding:
         """Inputs as drawn must be inputs as declared, at every shape that is checked."""
@@ -157,6 +198,13 @@ class SelfTest:
         exact = [name for name, dtype in self._problem.outputs.items() if dtype == "float32"]
         fatal = any(f"`{name}`" in text for name in exact for text in digits)
         yield Finding("truth is float64", not digits, detail, fatal=fatal)
+
+
+def _holds(outputs: Sequence[Wire], truth: Sequence[Array]) -> bool:
+    return all(
+        correctness.distance(decode(wire), right)[0] <= CLEARLY_RIGHT_RMS
+        for wire, right in zip(outputs, truth, strict=True)
+    )
 
 
 def _impostors(draw: Draw, other: Draw, index: int) -> Iterator[tuple[str, Array]]:

@@ -30,6 +30,7 @@ _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _NEW_NAMESPACE = 0x7E020000
 _X32 = 0x40000000
 _CLONE, _CLONE3 = (56, 220), 435
+_PRLIMIT = (302, 261)
 # numbers on x86_64 and aarch64; None where the machine has no such call
 _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "socket": (41, 198),
@@ -60,6 +61,17 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "semget": (64, 190),
     "msgget": (68, 186),
     "mq_open": (240, 180),
+    # speed and memory of other processes; what a process sets for itself nobody would miss
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setattr": (314, 274),
+    "sched_setaffinity": (203, 122),
+    "migrate_pages": (256, 238),
+    "move_pages": (279, 239),
+    "process_madvise": (440, 440),
+    "process_mrelease": (448, 448),
     # memory that belongs to no process and no folder, so nobody would count it
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
@@ -156,6 +168,9 @@ def _filter(column: int, audit: int, numbers: Sequence[int]) -> bytes:
     steps += [(_GREATER_EQUAL, 0, 1, _X32), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
     for number in numbers:
         steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, refuse)]
+    # prlimit: the C library's getrlimit and setrlimit ask for process 0, which is the caller
+    steps += [(_EQUAL, 0, 4, _PRLIMIT[column]), (_LOAD, 0, 0, 16), (_EQUAL, 1, 0, 0)]
+    steps += [(_RETURN, 0, 0, refuse), (_RETURN, 0, 0, _ALLOW)]
     steps += [(_EQUAL, 0, 1, _CLONE3), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
     # clone: its flags are the first argument (offset 16; both machines are little-endian)
     steps += [(_EQUAL, 0, 3, _CLONE[column]), (_LOAD, 0, 0, 16), (_ANY_BIT, 0, 1, _NEW_NAMESPACE)]

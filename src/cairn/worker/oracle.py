@@ -84,7 +84,7 @@ def _specs(header: dict[str, Any]) -> Reply:
 def _domains(header: dict[str, Any]) -> Reply:
     """In which domain each input is varied at a shape, and the names of the families that are made so."""
     texts = [domain.text for domain in _domains_at(dict(header["shape"]))]
-    names = [name for name in own_families.FAMILIES if name not in _state["families"]]
+    names = [name for name in own_families.FAMILIES if name != "normal" or name not in _state["families"]]
     return {"domains": texts, "families": [own_families.PREFIX + name for name in names]}, []
 
 

@@ -126,7 +126,9 @@ class Confirmer:
             return program
         inputs = self._draws.begin(waiting.shape, truth=False)
         whole = Part(waiting.shape, ())
-        plan = _Plan(waiting.shape, program, waiting.look.blocks, waiting.blocks.seed, whole, None, inputs)
+        plan = _Plan(
+            waiting.shape, program, max(waiting.look.blocks, FIRST), waiting.blocks.seed, whole, None, inputs
+        )
         blocks = self._sample_whole(plan, uncut=True)
         if isinstance(blocks, Ruling):
             return blocks

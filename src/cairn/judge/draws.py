@@ -49,7 +49,7 @@ class BenchDraws:
 
     def axes(self) -> list[Axis]:
         """The axes that the problem treats independently; found out once."""
-        return self._thread.submit(self._find_axes).result()
+        return self._axes if self._axes is not None else self._thread.submit(self._find_axes).result()
 
     def _draw(self, seed: int, shape: Shape, family: str, truth: bool) -> BenchInputs:
         if truth:
@@ -63,6 +63,9 @@ class BenchDraws:
         return self._axes
 
     def _ready(self) -> Oracle:
+        if self._oracle is not None and not self._oracle.alive:
+            self._oracle.close()
+            self._oracle = None
         if self._oracle is None:
             self._oracle = Oracle(self._problem, self._python)
         return self._oracle

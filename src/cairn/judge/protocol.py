@@ -189,6 +189,10 @@ class Oracle:
                 message, path=self._problem.reference, hint="run it by hand to see the trace"
             ) from failure
 
+    @property
+    def alive(self) -> bool:
+        return self._worker.alive
+
     def kill(self) -> None:
         """End it from another thread; the one that waits for it sees an error."""
         self._worker.kill()

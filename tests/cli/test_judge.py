@@ -151,3 +151,22 @@ def test_the_entry_point_says_its_version() -> None:
     script = Path(sys.executable).with_name("cairn")
     out = subprocess.run([script, "--version"], capture_output=True, text=True, check=True).stdout
     assert out.strip() == f"cairn {__version__}"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--variant", "nosuch.py"), 2, "no variant `nosuch.py`"),
+        (("--variant", "a" * 300 + ".py"), 2, "has no variant"),
+        (("--variant", "pallas_axpy", "--margin", "2"), 2, "not in the range"),
+        (("--variant", "pallas_axpy", "--target", "tpu-v9"), 2, "tpu-v9"),
+    ],
+)
+def test_an_error_too_is_one_object(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, said: str
+) -> None:
+    found, out, err = cairn(capsys, "judge", "run", str(workspace.problem), *words, "--json")
+    told = json.loads(out)
+    assert (found, told["exit_code"]) == (code, code)
+    assert said in told["error"]
+    assert said in err

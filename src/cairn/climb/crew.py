@@ -86,7 +86,14 @@ class Crew:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End all judges. What is under way fails with its workers, so nobody is waited for long."""
+        """End all judges. What is under way fails with its workers, so nobody is waited for long.
+
+        A second interrupt waits for the end of this: it would leave judges behind that nobody ends.
+        """
+        with self._desk.interrupts.shielded():
+            self._end()
+
+    def _end(self) -> None:
         for seat in self._seats:
             seat.bench.stop()
         left = set(self._running)

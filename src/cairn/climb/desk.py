@@ -32,6 +32,7 @@ class Desk:
         self.problem_path = self.git.relative(spec.problem)
         self.variant_path = f"{self.problem_path}/variants/{spec.variant}.py"
         self.branch = ChampionBranch(self.git, spec.branch)
+        self.interrupts = interrupts
         self.ledger = Ledger(spec.folder / "ledger.jsonl", on_event, interrupts)
         self.state: State = fold(self.ledger.events)
         self.receipts = ReceiptBook(spec.folder / "receipts.jsonl")

@@ -23,6 +23,7 @@ from cairn.climb.ledger import Event, Ledger
 from cairn.climb.likeness import likeness_of
 from cairn.climb.spec import Budgets, PostChecks, Sync
 from cairn.errors import TryAgain, UsageError
+from cairn.fence import fence_level
 from cairn.git import Git
 from cairn.judge.verdict import REASONS, Ruling
 from cairn.variant_text import with_defaults
@@ -243,6 +244,17 @@ def test_post_checks_decide_last(workspace: Workspace) -> None:
     assert state.attempts["a0001"].checks[0]["tries"] == 2  # the same words twice are settled
     assert state.totals.failures == 1
     assert len(bench.commits()) == 1
+    bench.assert_clean()
+
+
+@pytest.mark.skipif(fence_level() != "fenced", reason="this kernel gives no namespaces")
+def test_a_post_check_writes_into_its_checkout_and_not_into_the_project(workspace: Workspace) -> None:
+    top = workspace.root.resolve()
+    checks = PostChecks((f"touch beside && ! touch {top}/planted",))
+    bench = Bench(workspace, block(32), checks=checks)
+    bench.run()
+    assert bench.decisions() == ["kept"]
+    assert not (top / "planted").exists()
     bench.assert_clean()
 
 

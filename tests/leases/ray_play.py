@@ -4,6 +4,7 @@ A process of its own, because Ray leaves its servers and their pipes to whoever 
 """
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -47,10 +48,20 @@ def lose_an_actor() -> dict[str, object]:
     return {"alive": alive, "gone": gone, "all_back": until_free(4)}
 
 
+def own_answer() -> bool:
+    """Whether SIGTERM means what it meant before the allocator started Ray."""
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    answer = signal.getsignal(signal.SIGTERM)
+    RayAllocator({}, ready_s=60).allocate("local", lambda: False).release()
+    return signal.getsignal(signal.SIGTERM) is answer
+
+
 if __name__ == "__main__":
     ray.init(
         num_cpus=1, resources={"TPU": 4}, include_dashboard=False, log_to_driver=False, configure_logging=False
     )
-    found = {"lease": lease_and_return(Path(sys.argv[1])), "actor": lose_an_actor()}
+    found: dict[str, object] = {"lease": lease_and_return(Path(sys.argv[1])), "actor": lose_an_actor()}
+    ray.shutdown()
+    found["own_answer_to_sigterm"] = own_answer()
     ray.shutdown()
     sys.stdout.write(json.dumps(found) + "\n")

@@ -36,3 +36,4 @@ def test_chips_are_held_missed_and_given_back(tmp_path: Path) -> None:
     assert "not free within 1 s" in refusal
     assert found["lease"] == {"place": "local", "all_taken": True, "still": "local", "all_back": True}
     assert found["actor"] == {"alive": True, "gone": True, "all_back": True}
+    assert found["own_answer_to_sigterm"]

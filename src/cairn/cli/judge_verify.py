@@ -46,11 +46,10 @@ def verify_receipt(
     return told, f"{text}\n{receipt['id']}: {found.outcome}: {found.why}", _CODES[found.outcome]
 
 
-def _folder_of(receipt: Mapping[str, Any], registry: Registry) -> Path | None:
-    """The problem in this project, when the folder in the receipt is gone: a climb judges in a tree of its own."""
-    if (Path(receipt.get("problem_folder", "")) / "problem.yaml").is_file():
-        return None
-    return registry.paths.kernels / str(receipt["problem"])
+def _folder_of(receipt: Mapping[str, Any], registry: Registry) -> Path:
+    """The problem that a receipt names: where it says, seen from this project, else by its name."""
+    named = registry.root / str(receipt.get("problem_folder", ""))  # absolute where there was no checkout
+    return named if (named / "problem.yaml").is_file() else registry.paths.kernels / str(receipt["problem"])
 
 
 def _book_with(receipt_id: str, registry_path: Path | None) -> ReceiptBook:

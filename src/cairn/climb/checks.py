@@ -1,7 +1,8 @@
 """Post-checks: the user's own shell commands, run on a candidate that the judge would keep.
 
-Each runs in a checkout of the candidate, with a closed standard input, a wall limit and its output in a file. A
-failure that comes back in the same words is settled; only one that changes is worth the further tries asked for.
+Each runs in a checkout of the candidate, with a closed standard input, a wall limit and its output in a file, and
+inside the fence of the agents: what it runs was written by one, and so may be the shell's profile. A failure that
+comes back in the same words is settled; only one that changes is worth the further tries asked for.
 """
 
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.climb.desk import Desk
+from cairn.climb.fencing import fence_round
 from cairn.climb.state import Attempt
 from cairn.learnings.signature import signature
 from cairn.process import Streams, run_bounded
@@ -43,11 +45,12 @@ def _run(desk: Desk, attempt: Attempt, command: str, places: tuple[Path, Path]) 
         "CAIRN_CANDIDATE": str(attempt.candidate),
         "CAIRN_CALLERS_PATH": os.environ.get("PATH", os.defpath),
     }
+    fenced = fence_round(desk, [tree])
     seen: set[str] = set()
     tries, wall_s = 0, 0.0
     while True:
         outcome = run_bounded(
-            ["bash", "-lc", _KEEP_PATH + command],
+            fenced(["bash", "-lc", _KEEP_PATH + command]),
             cwd=tree,
             environment=environment,
             streams=Streams(log, log.with_suffix(".err")),

@@ -7,11 +7,10 @@ from cairn.agents.protocol import EditTask, SearchSpace, Trial
 from cairn.climb import prompt
 from cairn.climb.desk import Desk
 from cairn.climb.directions import direction_text
+from cairn.climb.fencing import fence_round
 from cairn.climb.memory import digest, last_error, matching_learnings
 from cairn.climb.profile import profile_brief
 from cairn.climb.state import Attempt, anchor_us
-from cairn.fence import fence_of, own_code
-from cairn.lab.cache import default_cache
 from cairn.problem import Problem
 from cairn.process import Limits
 
@@ -58,15 +57,8 @@ def task_for(
         history=history,
         limits=Limits(min(bounds.wall_s, left), bounds.idle_s, bounds.max_output_bytes),
         cancelled=desk.control.cancelled,
-        fence=fence_of(_out_of_reach(desk), [tree, logs, temporary]),
+        fence=fence_round(desk, [tree, logs, temporary]),
     )
-
-
-def _out_of_reach(desk: Desk) -> list[Path]:
-    """What an agent may read and not write: the user's project, the run, the judge's code and what it remembers."""
-    cache = default_cache()
-    remembered = [] if cache is None else [cache.folder]
-    return [desk.git.top, desk.git.git_dir, desk.spec.folder, *own_code(), *remembered, *desk.spec.trusted]
 
 
 def _siblings(trials: Sequence[Trial]) -> str:

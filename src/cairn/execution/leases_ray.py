@@ -6,7 +6,9 @@ with the connection of its driver, so a killed climb gives its device back by it
 
 import contextlib
 import importlib.util
-from collections.abc import Callable, Mapping
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from cairn.errors import Missing
@@ -40,7 +42,8 @@ class RayAllocator:
         address = None if place == "local" else self._addresses.get(place, place)
         try:
             if not ray.is_initialized():
-                ray.init(address=address, log_to_driver=False)
+                with _own_sigterm():
+                    ray.init(address=address, log_to_driver=False)
             remote: Any = ray.remote(_Holder)
             holder = remote.options(num_cpus=0, resources=self._resources).remote()
             ray.get(holder.ping.remote(), timeout=self._ready_s)
@@ -53,6 +56,19 @@ class RayAllocator:
 
     def end_leftover(self, leftover: dict[str, object]) -> None:
         """The actor ended with its driver."""
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep the caller's answer to SIGTERM; `ray.init` sets one of its own, and a climb could not end in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Ray leaves signals alone here
+        return
+    answer = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, answer)
 
 
 class _Holder:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cairn.judge.case import Case
@@ -19,7 +20,7 @@ def record_of(case: Case, judge: Judge, **context: Any) -> dict[str, Any]:
         **context,
         "problem": judge.problem.name,
         "target": judge.target.name,
-        "problem_folder": str(judge.problem.folder),
+        "problem_folder": _in_its_tree(judge.problem.folder),
         "variant": {**_identity(case.variant), "config": case.config},
         "incumbent": _identity(case.incumbent),
         "sources": {source.digest: source.text for source in (case.variant, case.incumbent)},
@@ -38,6 +39,14 @@ def record_of(case: Case, judge: Judge, **context: Any) -> dict[str, Any]:
         "stages": case.stages,
         "fingerprint": judge.fingerprint(),
     }
+
+
+def _in_its_tree(folder: Path) -> str:
+    """A folder as its checkout names it, so that a receipt can be published and tells nothing of the machine."""
+    place = folder.resolve()
+    tops = (parent for parent in (place, *place.parents) if (parent / ".git").exists())
+    top = next(tops, None)
+    return str(place if top is None else place.relative_to(top).as_posix())
 
 
 def _identity(source: VariantSource) -> dict[str, Any]:

@@ -38,11 +38,11 @@ class Verification:
 def judge_again(
     receipt: Mapping[str, Any],
     book: ReceiptBook,
-    folder: Path | None,
+    folder: Path,
     python: Path,
     on_stage: Callable[[str, str], None],
 ) -> Verification:
-    """Re-execute one receipt of a book. `folder` replaces the problem's folder that the receipt names.
+    """Re-execute one receipt of a book, of the problem in `folder`.
 
     Raises:
         BadInput: the problem there is broken.
@@ -53,14 +53,13 @@ def judge_again(
     missing = next(
         (role for role, source in zip(("variant", "incumbent"), sources, strict=True) if not source), None
     )
-    where = folder or Path(receipt.get("problem_folder", ""))
     if missing is not None:
         return Verification("cannot", f"the {missing}'s source is not beside the receipts", then)
-    if not (where / "problem.yaml").is_file():
-        return Verification("cannot", f"there is no problem at {where}; name its folder: --problem", then)
+    if not (folder / "problem.yaml").is_file():
+        return Verification("cannot", f"there is no problem at {folder}; name its folder: --problem", then)
     if receipt["reason"] == "frozen_changed":
         return Verification("cannot", "a file was edited while it was judged; that edit is not kept", then)
-    problem = load_problem(where)
+    problem = load_problem(folder)
     with Judge(problem, parse_target(receipt["target"]), python=python, on_stage=on_stage) as judge:
         changed = _changed(receipt["fingerprint"], judge.fingerprint())
         if changed:

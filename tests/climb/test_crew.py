@@ -2,7 +2,9 @@
 
 import contextlib
 import shutil
+import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +229,15 @@ def test_only_the_best_of_a_timed_round_is_kept(workspace: Workspace) -> None:
     assert len(bench.commits()) == 1
 
 
+@pytest.fixture
+def hears_interrupts() -> Iterator[None]:
+    """Below a `nohup` a process is deaf to them, and so would the climb be."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_interrupts")
 def test_an_interrupt_ends_what_is_being_judged(workspace: Workspace, tmp_path: Path) -> None:
     """The workers are ended, not waited for; the next launch judges again."""
     program = tmp_path / "python"
@@ -266,7 +277,5 @@ def test_an_interrupt_ends_what_is_being_judged(workspace: Workspace, tmp_path: 
 
 def interrupt_main(busy: threading.Barrier) -> None:
     """A Ctrl-C as soon as both places are busy."""
-    import signal
-
     busy.wait(timeout=60)
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

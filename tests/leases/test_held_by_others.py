@@ -20,6 +20,7 @@ from cairn.cli.gdnctl.config import Config
 from cairn.cli.gdnctl.holding import Device, open_allocator
 from cairn.errors import TryAgain
 from cairn.execution.leases import Lease, LeaseRules
+from cairn.process import interrupts_heard
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "hold-a-device.md"
 
@@ -223,7 +224,9 @@ def test_the_command_holds_until_it_is_interrupted(world: World, number: signal.
     (world.folder / "registry.json").write_text("{}")
     words = ["gdnctl", "dev-tpu-allocate", "--cluster", "a", "--tpu-name", "me-gdn", "--tpu-type", "v5p-8"]
     program = "from cairn.cli.main import main; main()"
-    with subprocess.Popen([sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True) as holder:
+    with interrupts_heard():  # also below a `nohup`, which makes its children deaf to them
+        holder = subprocess.Popen([sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True)
+    with holder:
         assert holder.stderr is not None
         assert "holding me-gdn at a" in holder.stderr.readline()
         assert world.exists() == ["a.me-gdn"]

@@ -85,3 +85,20 @@ class Bench:
         assert self.workspace.git("status", "--porcelain", "--", "kernels", "notes.txt") == " M notes.txt\n"
         assert self.workspace.git("symbolic-ref", "HEAD").strip() == "refs/heads/main"
         assert "block: int = 8" in self.workspace.variant.read_text()
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL between two lines of the ledger."""
+
+
+def killed_at(line: int) -> Callable[[Event], None]:
+    """For `on_event`: raises `Killed` after so many lines, once."""
+    left = line
+
+    def kill(event: Event) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Killed
+
+    return kill

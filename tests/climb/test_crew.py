@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from climbs import Bench
+from climbs import Bench, Killed, killed_at
 from fakes import FakeJudge, block
 
 from cairn.agents.protocol import EditOutcome, EditTask
@@ -35,10 +35,6 @@ class Editor:
         block(SIZES[number % 4])(task)
         task.variant.write_text(task.variant.read_text() + f"\nN{number} = {number}\n")
         return EditOutcome("edited", hypothesis=f"try {number}")
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL between two lines of the ledger."""
 
 
 class Fleet:
@@ -115,12 +111,14 @@ def test_a_lost_place_keeps_nothing(workspace: Workspace, monkeypatch: pytest.Mo
     monkeypatch.setattr("cairn.climb.crew.pause_s", lambda times: 0.01)
     bench = a_round(workspace)
     fleet = Fleet(bench, "a", "b")
-    losses = ["b", "b"]
+    losses, lost_once = ["b", "b"], threading.Event()
 
     def lose(place: str) -> None:
         if place in losses:
             losses.remove(place)
+            lost_once.set()
             raise TryAgain(f"{place} was lost")
+        lost_once.wait(timeout=60)  # the other one would have done it all before this place is open
 
     fleet.act = lose
     bench.run(attempts=4)
@@ -200,16 +198,8 @@ def test_a_fleet_that_is_killed_anywhere_loses_nothing(workspace: Workspace, tmp
     for cut in (8, 13, 15, 17, 19, 22):
         bench = a_round(Workspace(Path(shutil.copytree(pristine, tmp_path / f"cut-{cut}"))), count=3)
         Fleet(bench, "a", "b")
-        left = cut
-
-        def kill(event: Event) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                raise Killed
-
         with contextlib.suppress(Killed):
-            bench.run(attempts=3, on_event=kill)
+            bench.run(attempts=3, on_event=killed_at(cut))
         state = bench.run(attempts=3)
         assert not state.queue, cut
         assert len(state.decided) == 3, cut

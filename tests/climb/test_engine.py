@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from climbs import BRANCH, VARIANT, Bench
+from climbs import BRANCH, VARIANT, Bench, Killed, killed_at
 from fakes import FakeJudge, block, write
 
 from cairn.agents.protocol import EditOutcome, EditTask
@@ -18,10 +18,6 @@ from cairn.errors import Missing, TryAgain, UsageError
 from cairn.judge.receipt import ReceiptBook
 from cairn.roofline import parse_target
 from workspace import Workspace
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL between two lines of the ledger."""
 
 
 def test_keeps_the_better_and_discards_the_worse(workspace: Workspace) -> None:
@@ -189,16 +185,8 @@ def test_killed_after_every_ledger_line(workspace: Workspace, tmp_path: Path) ->
     assert count > 20
     for cut in range(1 + random.randrange(3), count, 3):  # every line after some runs of the tests
         bench = Bench(Workspace(Path(shutil.copytree(pristine, tmp_path / f"cut-{cut}"))), *acts)
-        left = cut
-
-        def kill(event: Event) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                raise Killed
-
         with pytest.raises(Killed):
-            bench.run(on_event=kill)
+            bench.run(on_event=killed_at(cut))
         bench.run()
         assert bench.workspace.git("rev-parse", f"{BRANCH}:{VARIANT}") == end, cut
         assert len(bench.commits()) == 2, cut

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from climbs import BRANCH, VARIANT, Bench
+from climbs import BRANCH, VARIANT, Bench, Killed, killed_at
 from fakes import FakeJudge, block
 
 from cairn.agents.protocol import EditOutcome, EditTask
@@ -22,10 +22,6 @@ from workspace import Workspace
 
 ROUND = Batch(variants=3, lineages=2, workers=3)
 SIZES = {1: 16, 2: 32, 3: 64, 4: 32, 5: 64, 6: 8}
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL between two lines of the ledger."""
 
 
 class Crew:
@@ -111,16 +107,8 @@ def test_a_round_that_is_killed_anywhere_ends_as_if_it_was_not(workspace: Worksp
         bench = Bench(
             Workspace(Path(shutil.copytree(pristine, tmp_path / f"cut-{cut}"))), agent=Crew(), batch=batch
         )
-        left = cut
-
-        def kill(event: Event) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                raise Killed
-
         with contextlib.suppress(Killed):
-            bench.run(attempts=4, on_event=kill)
+            bench.run(attempts=4, on_event=killed_at(cut))
         state = bench.run(attempts=4)
         attempts = [receipt["attempt"] for receipt in ReceiptBook(bench.folder / "receipts.jsonl").all()]
         assert len(set(attempts)) == len(attempts), cut

@@ -21,9 +21,8 @@ from cairn.climb.ends import ENDS, ends_table
 from cairn.climb.interrupts import Interrupts
 from cairn.climb.ledger import Event, Ledger
 from cairn.climb.likeness import likeness_of
-from cairn.climb.spec import Budgets, PostChecks, Sync
+from cairn.climb.spec import Budgets, Sync
 from cairn.errors import TryAgain, UsageError
-from cairn.fence import fence_level
 from cairn.git import Git
 from cairn.judge.verdict import REASONS, Ruling
 from cairn.variant_text import with_defaults
@@ -234,28 +233,6 @@ def test_the_wall_clock_cuts_an_edit_short(workspace: Workspace) -> None:
     assert state.ended == "wall_clock"
     assert state.decided == []
     assert time.monotonic() - started < 20
-
-
-def test_post_checks_decide_last(workspace: Workspace) -> None:
-    checks = PostChecks(("grep -q 'block: int = 32' kernels/axpy/variants/pallas_axpy.py",), retries=3)
-    bench = Bench(workspace, block(16), block(32), checks=checks)
-    state = bench.run()
-    assert bench.decisions() == ["check_failed", "kept"]
-    assert state.attempts["a0001"].checks[0]["tries"] == 2  # the same words twice are settled
-    assert state.totals.failures == 1
-    assert len(bench.commits()) == 1
-    bench.assert_clean()
-
-
-@pytest.mark.skipif(fence_level() != "fenced", reason="this kernel gives no namespaces")
-def test_a_post_check_writes_into_its_checkout_and_not_into_the_project(workspace: Workspace) -> None:
-    top = workspace.root.resolve()
-    checks = PostChecks((f"touch beside && ! touch {top}/planted",))
-    bench = Bench(workspace, block(32), checks=checks)
-    bench.run()
-    assert bench.decisions() == ["kept"]
-    assert not (top / "planted").exists()
-    bench.assert_clean()
 
 
 def test_near_duplicates_are_refused_unless_something_changed(workspace: Workspace) -> None:

@@ -187,9 +187,9 @@ class Examiner:
 
     def affordable(self, shape: Shape, seconds: float = _FULL_CHECK_S) -> bool:
         """Whether a full check of a shape, the truth included, takes less than about so many seconds."""
-        smallest = self._problem.shapes.check[0]
-        times = _times_the_work(self._oracle.cost(shape), self._oracle.cost(smallest))
-        return self._seconds.get(_key(smallest), 0.0) * times <= seconds
+        known = self._problem.shapes.check[0]
+        times = _times_the_work(self._oracle.cost(shape), self._oracle.cost(known))
+        return self._seconds.get(_key(known), 0.0) * times <= seconds
 
     def _errors(self, outputs: Sequence[Wire], baseline: Sequence[Wire], draw: Draw) -> list[OutputError]:
         errors = [
@@ -230,5 +230,5 @@ def _key(shape: Shape) -> tuple[tuple[str, int], ...]:
     return tuple(shape.items())
 
 
-def _times_the_work(mine: Cost, smallest: Cost) -> float:
-    return max(mine.flops / max(smallest.flops, 1), mine.bytes / max(smallest.bytes, 1))
+def _times_the_work(mine: Cost, known: Cost) -> float:
+    return max(mine.flops / max(known.flops, 1), mine.bytes / max(known.bytes, 1))

@@ -35,7 +35,7 @@ _SHAPES_TRIED = 8
 
 
 class OwnFamilies:
-    """Shows variants inputs beyond the problem's own families, at the smallest check shape."""
+    """Shows variants inputs beyond the problem's own families, at the first check shape."""
 
     def __init__(
         self, problem: Problem, oracle: Oracle, programs: Programs, executor: Executor, baseline: Baseline

@@ -107,7 +107,7 @@ def part_of(axes: Sequence[Axis], shape: Shape, covered: Sequence[NDArray[np.boo
 
 
 def independent_axes(oracle: Oracle, problem: Problem, cache: Cache | None) -> list[Axis]:
-    """The axes that a problem treats independently, as far as its smallest check shape can tell.
+    """The axes that a problem treats independently, as far as its first check shape can tell.
 
     What was found is remembered by the problem's frozen files.
     """

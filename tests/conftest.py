@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,31 @@ import pytest
 from workspace import TOY, Workspace, git
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing sees the caller's settings, identity, tokens or caches, fixtures of whole modules included.
+
+    What the trusted compiler has said is remembered for the run, in all its processes: the cache is by content, and
+    empty when the run begins. A test that wants it empty names a folder of its own in `CAIRN_CACHE`.
+    """
+    base = tmp_path_factory.getbasetemp()
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("CAIRN_CACHE", str(run / "cache of this run"))
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        patch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+        for name in ("CAIRN_REGISTRY", "GH_TOKEN", "GITHUB_TOKEN", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test sees the caller's settings, identity or tokens."""
+def private_home(nobody: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home for each test alone."""
+    del nobody
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
-    for name in ("CAIRN_REGISTRY", "GH_TOKEN", "GITHUB_TOKEN", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "CAIRN_CACHE"):
-        monkeypatch.delenv(name, raising=False)
     return home
 
 

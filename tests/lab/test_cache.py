@@ -86,6 +86,7 @@ def test_several_processes_share_a_folder(tmp_path):
 
 
 def test_the_folder_comes_from_the_environment(monkeypatch, private_home, tmp_path):
+    monkeypatch.delenv("CAIRN_CACHE")
     assert default_cache().folder == private_home / ".cache" / "cairn" / "compiles"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_cache().folder == tmp_path / "cairn" / "compiles"

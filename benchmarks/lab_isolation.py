@@ -201,7 +201,7 @@ def main() -> int:
         rows = [json.loads(line) for line in results.read_text().splitlines()]
         show(rows)
         processes = psutil.Process().children(recursive=True)
-        folders = list(Path(scratch).glob("cairn-compiler-*"))
+        folders = list(Path(scratch).rglob("compiler-*"))
     bad = (
         sum(not row["as_expected"] for row in rows) + len(processes) + len(folders) + abs(len(rows) - len(wanted))
     )

@@ -100,7 +100,9 @@ def layer_faults(found: Import) -> list[str]:
     imported = found.module.split(".")[1]
     if imported == "worker":
         return (
-            [] if found.module in ("cairn.worker", "cairn.worker.wire") else [f"{where}: the worker is a process"]
+            []
+            if found.module in ("cairn.worker", "cairn.worker.wire", "cairn.worker.scratch")
+            else [f"{where}: the worker is a process"]
         )
     if importer in ("worker", "__init__"):
         return [f"{where}: workers never import cairn"]

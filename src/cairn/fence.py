@@ -4,11 +4,12 @@ import json
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from cairn.worker.scratch import scratch
 
 _LAUNCHER = Path(__file__).parent / "worker" / "fence.py"
 _FILE_BYTES = 4 * 2**30  # no source file of an agent is larger; what fills a disk is
@@ -46,11 +47,11 @@ def fence_level() -> str:
     """`fenced`: the project is out of reach; `guarded`: only the process tree is held together; `none`: not Linux."""
     if sys.platform != "linux":
         return "none"
-    with tempfile.TemporaryDirectory(prefix="cairn-fence-") as name:
-        inner = Path(name) / "own"
+    with scratch("fence") as folder:
+        inner = folder / "own"
         inner.mkdir()
-        probe = f"touch {inner}/a && ! touch {name}/b 2>/dev/null"
-        command = _launch(Fence([Path(name)], [inner]), ["/bin/sh", "-c", probe], strict=True)
+        probe = f"touch {inner}/a && ! touch {folder}/b 2>/dev/null"
+        command = _launch(Fence([folder], [inner]), ["/bin/sh", "-c", probe], strict=True)
         try:
             done = subprocess.run(
                 command, cwd=inner, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_S, check=False

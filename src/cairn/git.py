@@ -10,13 +10,13 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cairn.errors import DiskFull, Missing, TryAgain
 from cairn.git_settings import reading, settings_text
+from cairn.worker.scratch import scratch
 
 # found once: a folder on PATH that an agent may write to could hold another one later
 _GIT = shutil.which("git") or "git"
@@ -172,8 +172,8 @@ class Git:
         return self._tree_of(commit, path, blob)
 
     def _make_tree(self, commit: str, path: str, blob: str) -> str:
-        with tempfile.TemporaryDirectory(prefix="cairn-index-") as folder:
-            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        with scratch("index") as folder:
+            index = {"GIT_INDEX_FILE": str(folder / "index")}
             self.run("read-tree", commit, extra=index)
             self.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", extra=index)
             return self.run("write-tree", extra=index).strip()

@@ -14,7 +14,6 @@ import os
 import resource
 import secrets
 import subprocess
-import tempfile
 import threading
 import time
 import weakref
@@ -27,7 +26,8 @@ from typing import Any, BinaryIO, cast
 from cairn.errors import Missing, Unreachable
 from cairn.process import end_tree, marked_environment
 from cairn.worker import wire
-from cairn.worker_watch import Pipe, Watch, remove_tree
+from cairn.worker.scratch import new_folder, remove
+from cairn.worker_watch import Pipe, Watch
 from cairn.worker_watch import WorkerFailure as WorkerFailure
 from cairn.worker_watch import WorkerLimits as WorkerLimits
 from cairn.worker_watch import plain as plain
@@ -86,7 +86,7 @@ class WorkerProcess:
         self.role = role
         self._python = python
         self._limits = limits or WorkerLimits()
-        self.folder = Path(tempfile.mkdtemp(prefix=f"cairn-{role}-"))
+        self.folder = new_folder(role)
         clean, self._mark = marked_environment({**_bare_environment(self.folder), **(environment or {})})
         request_read, request_write = os.pipe()
         reply_read, reply_write = os.pipe()
@@ -106,7 +106,7 @@ class WorkerProcess:
             )
         except FileNotFoundError as error:
             self._log.close()
-            remove_tree(self.folder)
+            remove(self.folder)
             raise Missing(f"no interpreter at {python}", hint="name one that has jax: climb.python") from error
         finally:
             for handle in (request_read, reply_write):
@@ -252,7 +252,7 @@ class WorkerProcess:
         self._requests.close()
         self._replies.close()
         self._log.close()
-        remove_tree(self.folder)
+        remove(self.folder)
 
     def __enter__(self) -> "WorkerProcess":
         return self

@@ -7,7 +7,6 @@ descendants like any other. Between two looks a worker may exceed a bound by wha
 import contextlib
 import os
 import select
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -110,14 +109,6 @@ def disk_used(folder: Path, enough: int) -> int:
 def plain(text: str, limit: int) -> str:
     """A worker's own words, bounded and without what steers a terminal or cannot be encoded."""
     return "".join(each if each.isprintable() or each == "\n" else " " for each in text[:limit])
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove what a worker left, also folders nested deeper than Python can follow; what resists stays."""
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-    except RecursionError:
-        subprocess.run(["rm", "-rf", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
 
 
 class Pipe:

@@ -15,8 +15,9 @@ from cairn.judge.slices import Part
 from cairn.judge.spare import Spare
 from cairn.judge.timing import timer_environment
 from cairn.judge.verdict import Ruling
+from cairn.worker.scratch import remove
 from cairn.worker_process import WorkerFailure, WorkerProcess
-from cairn.worker_watch import disk_used, remove_tree
+from cairn.worker_watch import disk_used
 from workspace import TOY
 
 PYTHON = Path(sys.executable)
@@ -41,7 +42,7 @@ def test_folders_deeper_than_a_path_are_too_much_and_can_be_removed(tmp_path: Pa
     assert disk_used(folder, 1000) == 0
     nested(folder, 1500)
     assert disk_used(folder, 1000) > 1000
-    remove_tree(folder)
+    remove(folder)
     assert not folder.exists()
 
 
@@ -85,7 +86,7 @@ def test_a_small_gain_is_looked_into_further_than_a_large_one() -> None:
 
 
 def test_a_spare_that_died_is_replaced() -> None:
-    spare = Spare(PYTHON, JudgeLimits(), None)
+    spare = Spare(lambda: Runner(PYTHON, JudgeLimits()))
     spare.prepare()
     assert spare.isolation().level
     with spare.take() as first:

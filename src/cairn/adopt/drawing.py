@@ -1,7 +1,6 @@
 """The drawing of inputs that was cut out of a user's file: seeded by the judge, and tried once to see its sizes."""
 
 import ast
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from cairn.adopt.source import extract
 from cairn.errors import BadInput
 from cairn.problem import Shape
+from cairn.worker.scratch import scratch
 from cairn.worker_process import WorkerFailure, WorkerProcess
 
 _ASK_S = 120.0
@@ -32,8 +32,8 @@ _REPLACED = {"PRNGKey": "_seeded_key", "key": "_seeded_key", "default_rng": "_se
 
 def drawing_text(text: str) -> str:
     """A module with `draw` and what it needs, cut from `text`; its fixed keys become keys of the judge's seed."""
-    with tempfile.TemporaryDirectory(prefix="cairn-drawing-") as folder:
-        whole = Path(folder) / "whole.py"
+    with scratch("drawing") as folder:
+        whole = folder / "whole.py"
         whole.write_text(text, encoding="utf-8")
         found = extract(whole, "draw")
     imports = [line for line in found.imports.splitlines() if line not in ("import jax", "import numpy as np")]

@@ -1,6 +1,5 @@
 """The files of a problem whose kernel and reference drew their inputs themselves."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from cairn.adopt.specification import Array
 from cairn.adopt.variant import Call, form
 from cairn.errors import BadInput
 from cairn.problem import Shape
+from cairn.worker.scratch import scratch
 
 _UNKNOWN = Array("out", "float32", (1,))
 
@@ -37,10 +37,10 @@ def write_files(made: Files, python: Path) -> tuple[Draft, str]:
         BadInput: the drawing fails, or a size that no input shows differs between shapes.
     """
     drawing = drawing_text(made.kernel.drawing_text())
-    with tempfile.TemporaryDirectory(prefix="cairn-import-") as folder:
+    with scratch("import") as folder:
         for file, text in {"drawing.py": drawing, "plain.py": "", "reference.py": _reference(made, "")}.items():
-            (Path(folder) / file).write_text(text, encoding="utf-8")
-        tried = Drawing(python, Path(folder) / "reference.py", made.kernel.module.path)
+            (folder / file).write_text(text, encoding="utf-8")
+        tried = Drawing(python, folder / "reference.py", made.kernel.module.path)
         try:
             found = tried.where_sizes_show(made.shapes[0])
             fixed = _fixed(made, found)

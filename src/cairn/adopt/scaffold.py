@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +13,7 @@ from cairn.adopt.ground import Ground
 from cairn.errors import Missing
 from cairn.learnings.edit import skeleton
 from cairn.learnings.merge_driver import SETTINGS, attribute_lines
+from cairn.worker.scratch import scratch
 
 _IGNORED = ".cairn/"
 _TARGETS = {"pallas": ["tpu-v5p"], "cuda": ["gpu:device"]}
@@ -116,8 +116,8 @@ def _configured(path: Path) -> Change:
     Raises:
         Missing: git cannot read the configuration.
     """
-    with tempfile.TemporaryDirectory(prefix="cairn-config-") as folder:
-        copy = Path(folder) / "config"
+    with scratch("config") as folder:
+        copy = folder / "config"
         copy.write_bytes(path.read_bytes() if path.is_file() else b"")
         for name, value in SETTINGS:
             command = ["git", "config", "--file", str(copy)]

@@ -15,6 +15,7 @@ from cairn.errors import CairnError
 from cairn.execution.interpreter import find_python
 from cairn.git import Git
 from cairn.registry import Registry
+from cairn.worker import scratch
 from cairn.worker_process import probe_isolation
 
 _TIMEOUT_S = 60
@@ -71,6 +72,7 @@ def probe_all(registry: Registry) -> Iterator[Finding]:
     yield from (_client(name, fix) for name, fix in CLIENTS.items())
     yield _github()
     yield _ray(registry)
+    yield _temporary()
     yield _isolation(registry)
     yield from _project(registry)
 
@@ -163,6 +165,17 @@ def _ray(registry: Registry) -> Finding:
     return Finding(
         "ray", ok, detail if ok else "not installed", "" if ok else "pip install ray", "judging on a cluster"
     )
+
+
+def _temporary() -> Finding:
+    """Whether temporary folders have a place, and how many of killed processes were there; they are gone now."""
+    needed = "judge, climb"
+    try:
+        place, count = scratch.home(), scratch.sweep()
+    except OSError as error:
+        return Finding("temporary", False, str(error), "set TMPDIR to a folder that can be written", needed)
+    swept = f", removed what {count} killed processes had left" if count else ""
+    return Finding("temporary", True, f"{place}{swept}", "", needed)
 
 
 def _isolation(registry: Registry) -> Finding:

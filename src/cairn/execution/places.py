@@ -12,7 +12,6 @@ import json
 import shlex
 import sys
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from typing import Any, Protocol
 from cairn.errors import UsageError
 from cairn.journal import write_atomic
 from cairn.worker import wire
+from cairn.worker.scratch import scratch
 from cairn.worker_process import WORKER_FOLDER
 
 
@@ -95,7 +95,7 @@ def open_places(wanted: Wanted, home_python: Path) -> Iterator[list[Place]]:
         yield [Place(name, home_python) for name in names]
         return
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cairn-places-")))
+        folder = stack.enter_context(scratch("places"))
         hosts = stack.enter_context(_backend(wanted.backend).open(wanted, folder))
         yield [_place(folder / str(at), home_python, *opened) for at, opened in enumerate(hosts)]
 

@@ -13,9 +13,9 @@ import json
 import subprocess
 import sys
 import tarfile
-import tempfile
 import threading
 import time
+import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -104,16 +104,28 @@ class Slot:
             ray.kill(self._actor)
 
 
+def _unpacked(archive: bytes) -> dict[str, bytes]:
+    """Files of a packed worker folder by name; a filter for extractall is newer than Python 3.11.2."""
+    files = {}
+    with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+        for member in packed:
+            content = packed.extractfile(member)
+            assert content is not None
+            files[Path(member.name).name] = content.read()
+    return files
+
+
 class FarHost:
     """Lives in the cluster: runs `far.py` on its node. Nothing of cairn is installed there, nor imported."""
 
     def __init__(self, archive: bytes, python: str, token: str) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="cairn-bundle-")
-        with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
-            for member in packed:  # a filter for extractall is newer than Python 3.11.2
-                content = packed.extractfile(member)
-                assert content is not None
-                Path(self._folder.name, Path(member.name).name).write_bytes(content.read())
+        files = _unpacked(archive)
+        scratch = types.ModuleType("scratch")
+        exec(files["scratch.py"], vars(scratch))  # the only file of cairn that is needed before there is a folder
+        self._folder: Path = scratch.new_folder("bundle")
+        self._remove: Callable[[Path], None] = scratch.remove
+        for name, content in files.items():
+            (self._folder / name).write_bytes(content)
         self._python = python or sys.executable
         self._token = token
         self._server: subprocess.Popen[str] | None = None
@@ -128,7 +140,7 @@ class FarHost:
         return {"host": host, "port": self._port, "node": ray.get_runtime_context().get_node_id()}
 
     def _serve(self, host: str) -> None:
-        command = [self._python, "-E", "-s", "-B", f"{self._folder.name}/far.py", "serve", host]
+        command = [self._python, "-E", "-s", "-B", str(self._folder / "far.py"), "serve", host]
         # it ends with this actor: when the pipe to its stdin closes
         self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._server.stdin is not None
@@ -143,7 +155,7 @@ class FarHost:
             assert self._server.stdin is not None
             self._server.stdin.close()
             self._server.wait(timeout=10)
-        self._folder.cleanup()
+        self._remove(self._folder)
 
 
 if __name__ == "__main__":

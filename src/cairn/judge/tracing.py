@@ -10,7 +10,6 @@ shows in excess of its time is excess of the machine, not of the candidate. What
 five, or be beyond it in three recordings one after the other.
 """
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from cairn.judge.timing import InputSet
 from cairn.profile.brief import brief
 from cairn.profile.locate import read_trace
 from cairn.profile.summary import record, summarize
+from cairn.worker.scratch import scratch
 from cairn.worker_process import WorkerFailure
 
 _STEPS = 3
@@ -93,10 +93,10 @@ def device_time(python: Path, platform: str, program: bytes, inputs: InputSet) -
     """Record one program; or why there is no trace that says anything."""
     try:
         _, files = record_program(python, platform, program, inputs, _STEPS, _RECORDING_S)
-        with tempfile.TemporaryDirectory(prefix="cairn-trace-") as folder:
+        with scratch("trace") as folder:
             for name, content in files.items():
-                (Path(folder) / Path(name).name).write_bytes(content)
-            summary = summarize(read_trace(Path(folder)))
+                (folder / Path(name).name).write_bytes(content)
+            summary = summarize(read_trace(folder))
     except WorkerFailure as failure:
         return f"no trace: {failure.detail[:200]}"
     except CairnError as error:

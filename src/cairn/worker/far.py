@@ -19,12 +19,13 @@ import socketserver
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import scratch  # type: ignore[import-not-found]
 
 PIECE = struct.Struct(">BI")  # what it is, how long
 DATA, END = 0, 1
@@ -99,11 +100,11 @@ def attend(requests: Any, send: Send, token: str) -> None:
     wish = json.loads(_line(requests))
     if not hmac.compare_digest(str(wish.get("token", "")), token):
         return
-    with tempfile.TemporaryDirectory(prefix="cairn-far-", ignore_cleanup_errors=True) as folder:
+    with scratch.scratch("far") as folder:
         if "command" in wish:
-            _run(wish, Path(folder), send)
+            _run(wish, folder, send)
         else:
-            _Worker(wish, Path(folder), send).serve(requests)
+            _Worker(wish, folder, send).serve(requests)
 
 
 def _line(requests: Any) -> bytes:

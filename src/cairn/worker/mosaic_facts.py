@@ -2,19 +2,18 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from jaxlib.mlir import ir
 from mosaic_build import TERMINATORS, Builder, Node, Tables  # type: ignore[import-not-found]
 from mosaic_module import DYNAMIC, Kernel  # type: ignore[import-not-found]
-from mosaic_ops_convert import constant  # type: ignore[import-not-found]
 from mosaic_ops_vector import dot_dimensions  # type: ignore[import-not-found]
 from mosaic_tables import EFFECTS, PURE, READS  # type: ignore[import-not-found]
 from mosaic_types import kind_of  # type: ignore[import-not-found]
+from program_constants import constant_fact  # type: ignore[import-not-found]
 
-LEAST_CONSTANT_BYTES = 64
 _VIEWS = {name for name in READS if name.startswith("tpu.memref") or "layout" in name or "cast" in name}
 _KNOWN = {"tpu.iteration_bound", *TERMINATORS}
 
@@ -69,29 +68,6 @@ class KernelCount:
         fact = constant_fact(operation, self._kernel.name)
         if fact is not None:
             self.constants.append(fact)
-
-
-def constant_fact(operation: Any, where: str) -> dict[str, Any] | None:
-    """A constant with values of its own; None for scalars, splats and small ones."""
-    attribute = operation.attributes["value"]
-    text = str(attribute.type)
-    shaped = ir.ShapedType(attribute.type) if text.startswith(("tensor<", "vector<")) else None
-    if shaped is None or (isinstance(attribute, ir.DenseElementsAttr) and attribute.is_splat):
-        return None
-    kind = kind_of(attribute.type)
-    size = int(np.prod(kind.shape, dtype=np.int64)) * kind.dtype.itemsize if kind else 0
-    return {"where": where, "type": text, "bytes": size} if size >= LEAST_CONSTANT_BYTES else None
-
-
-def constant_content(operation: Any, sizes: Set[int]) -> Any | None:
-    """The values of a constant in float64, if it has one of these numbers of elements and not one value only."""
-    attribute = operation.attributes["value"]
-    if not isinstance(attribute, ir.DenseElementsAttr) or attribute.is_splat:
-        return None
-    kind = kind_of(attribute.type)
-    if kind is None or kind.shape is None or int(np.prod(kind.shape, dtype=np.int64)) not in sizes:
-        return None
-    return constant(attribute, kind).astype(np.float64)
 
 
 def _turns(operation: Any) -> tuple[int, bool]:

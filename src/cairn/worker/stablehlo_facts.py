@@ -12,13 +12,13 @@ from jaxlib.mlir import ir
 from mosaic_branches import data_branches  # type: ignore[import-not-found]
 from mosaic_facts import (  # type: ignore[import-not-found]
     KernelCount,
-    constant_content,
-    constant_fact,
     skeleton,
     unread_operands,
 )
 from mosaic_module import DYNAMIC, Kernel, body_of, config_of, decode, new_context  # type: ignore[import-not-found]
 from mosaic_types import Unreplayable  # type: ignore[import-not-found]
+from program_constants import constant_contents, constant_fact  # type: ignore[import-not-found]
+from stablehlo_composites import COMPOSITE, RAGGED_DOT, composite_name, precision_of  # type: ignore[import-not-found]
 from stablehlo_flow import Flow  # type: ignore[import-not-found]
 from stablehlo_program import (  # type: ignore[import-not-found]
     HARMLESS_CALLS,
@@ -64,17 +64,18 @@ def constants_of(exported: bytes, platform: str, sizes: Set[int]) -> list[Any]:
     with new_context(), ir.Location.unknown():
         module = ir.Module.parse(program.mlir_module())
         outside = list(operations(module.operation))
-        found = [_content(operation, sizes) for operation in outside]
+        found = [each for operation in outside for each in _contents(operation, sizes)]
         for call in filter(_is_kernel, outside):
             with contextlib.suppress(Unreplayable, ir.MLIRError, ValueError, KeyError):
                 kernel = decode(body_of(call))  # has to live as long as its operations
-                found += [_content(operation, sizes) for operation in operations(kernel.module.operation)]
-    return [content for content in found if content is not None]
+                for operation in operations(kernel.module.operation):
+                    found += _contents(operation, sizes)
+    return found
 
 
-def _content(operation: Any, sizes: Set[int]) -> Any:
+def _contents(operation: Any, sizes: Set[int]) -> list[Any]:
     is_constant = operation.name in ("stablehlo.constant", "arith.constant")
-    return constant_content(operation, sizes) if is_constant else None
+    return list(constant_contents(operation, sizes)) if is_constant else []
 
 
 def _program(exported: bytes, platform: str) -> Any:
@@ -120,7 +121,7 @@ class _Reading:
             "donated_inputs": self._donated(),
             "constants": constants[:_MOST_CONSTANTS],
             "constant_bytes": sum(fact["bytes"] for fact in constants),
-            "dots": dict(Counter(_dot(op) for op in everywhere if op.name in _DOTS)),
+            "dots": dict(Counter(_dot(op) for op in everywhere if op.name in _DOTS or _is_ragged_dot(op))),
         }
 
     def _inputs_in(self, origins: Any) -> list[int]:
@@ -252,6 +253,13 @@ def _short(type_: Any) -> str:
     return f"{tensor.element_type}[{','.join(map(str, tensor.shape))}]"
 
 
+def _is_ragged_dot(operation: Any) -> bool:
+    return bool(operation.name == COMPOSITE and composite_name(operation) == RAGGED_DOT)
+
+
 def _dot(operation: Any) -> str:
+    if _is_ragged_dot(operation):
+        left, right = (str(ir.RankedTensorType(operand.type).element_type) for operand in operation.operands[:2])
+        return f"{left} x {right} {precision_of(operation)}"
     sides = [str(ir.RankedTensorType(operand.type).element_type) for operand in operation.operands]
     return f"{_DOTS[operation.name]}{' x '.join(sides)} {dot_precision(operation)}"

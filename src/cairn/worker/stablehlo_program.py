@@ -22,6 +22,7 @@ from mosaic_build import integers  # type: ignore[import-not-found]
 from mosaic_module import body_of, decode, new_context  # type: ignore[import-not-found]
 from mosaic_run import KernelProgram, Sampling  # type: ignore[import-not-found]
 from mosaic_types import MISTAKES, AssertedFalse, OutOfBounds, Stuck, Unreplayable  # type: ignore[import-not-found]
+from stablehlo_composites import COMPOSITE, by_numpy, composite_name  # type: ignore[import-not-found]
 
 jax.config.update("jax_enable_x64", True)  # inputs keep the types that the program was lowered with
 
@@ -39,7 +40,7 @@ _REFUSED = {
             "collective_permute",
             "reduce_scatter",
         ),
-        *("partition_id", "replica_id", "composite", "rng", "rng_bit_generator"),
+        *("partition_id", "replica_id", "rng", "rng_bit_generator"),
     )
 }
 _DOTS = {"stablehlo.dot_general", "stablehlo.dot", "stablehlo.convolution"}
@@ -110,20 +111,26 @@ class ReplayProgram:
         if operation.name == "stablehlo.custom_call":
             target = call_target(operation)
             if target == KERNEL_CALL:
-                self._call_back(operation)
+                self._call_kernel(operation)
             elif target not in HARMLESS_CALLS:
                 raise Unreplayable(f"custom call {target}")
+        if operation.name == COMPOSITE and (call := by_numpy(operation)) is not None:
+            self._replace(operation, self._guarded(composite_name(operation), call, _result_types(operation)))
 
-    def _call_back(self, operation: Any) -> None:
+    def _call_kernel(self, operation: Any) -> None:
         """Replace a kernel's custom call by a call of this process."""
         check_layouts(operation)
         kernel = decode(body_of(operation))
         inputs = len(operation.operands) - kernel.dynamic_bounds - kernel.prefetched
         program = KernelProgram(kernel, inputs, aliases(operation))
-        types = [ir.RankedTensorType(result.type) for result in operation.results]
+        types = _result_types(operation)
         self._kernels.append(program)
         program.output_shapes = [tuple(type_.shape) for type_ in types]
-        self._callbacks.append(self._guarded(program, [_boundary_dtype(type_.element_type) for type_ in types]))
+        self._replace(operation, self._guarded(kernel.name, program, types))
+
+    def _replace(self, operation: Any, call_back: Callable[..., Any]) -> None:
+        """Put a call of a function of this process in the place of an operation."""
+        self._callbacks.append(call_back)
         attributes = {
             "call_target_name": ir.StringAttr.get("xla_ffi_python_cpu_callback"),
             "has_side_effect": ir.BoolAttr.get(False),
@@ -146,8 +153,9 @@ class ReplayProgram:
             old.replace_all_uses_with(new)
         operation.erase()
 
-    def _guarded(self, program: KernelProgram, dtypes: list[Any]) -> Callable[..., Any]:
+    def _guarded(self, name: str, program: Callable[..., Any], types: list[Any]) -> Callable[..., Any]:
         """Keep a kernel's own error, which XLA would turn into text."""
+        dtypes = [_boundary_dtype(type_.element_type) for type_ in types]
 
         def call(*operands: Any) -> tuple[Any, ...]:
             try:
@@ -156,7 +164,7 @@ class ReplayProgram:
                 self._failure = error
                 raise
             except MISTAKES as error:
-                self._failure = Unreplayable(f"{program.kernel.name}: {type(error).__name__}: {error}")
+                self._failure = Unreplayable(f"{name}: {type(error).__name__}: {error}")
                 raise
             return tuple(_as_result(array, dtype) for array, dtype in zip(results, dtypes, strict=True))
 
@@ -250,6 +258,10 @@ def _compile(module: Any, callbacks: list[Callable[..., Any]]) -> Any:
 _BOUNDARY = {"i1": "bool", "ui8": "uint8", "ui16": "uint16", "ui32": "uint32", "bf16": "bfloat16"}
 _PLAIN = {"i8": "int8", "i16": "int16", "i32": "int32", "f16": "float16", "f32": "float32"}
 _SMALL = {"f8E4M3FN": "float8_e4m3fn", "f8E5M2": "float8_e5m2"}
+
+
+def _result_types(operation: Any) -> list[Any]:
+    return [ir.RankedTensorType(result.type) for result in operation.results]
 
 
 def _boundary_dtype(element: Any) -> Any:

@@ -108,14 +108,15 @@ class ReplayProgram:
             raise Unreplayable(operation.name)
         if operation.name in _DOTS:
             round_operands(operation)
-        if operation.name == "stablehlo.custom_call":
+        if operation.name == COMPOSITE:
+            if (call := by_numpy(operation)) is not None:
+                self._replace(operation, self._guarded(composite_name(operation), call, _result_types(operation)))
+        elif operation.name == "stablehlo.custom_call":
             target = call_target(operation)
             if target == KERNEL_CALL:
                 self._call_kernel(operation)
             elif target not in HARMLESS_CALLS:
                 raise Unreplayable(f"custom call {target}")
-        if operation.name == COMPOSITE and (call := by_numpy(operation)) is not None:
-            self._replace(operation, self._guarded(composite_name(operation), call, _result_types(operation)))
 
     def _call_kernel(self, operation: Any) -> None:
         """Replace a kernel's custom call by a call of this process."""

@@ -18,8 +18,8 @@ from cairn.judge.draws import BenchDraws
 from cairn.judge.executors import ReplayExecutor
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, VariantSource
-from cairn.judge.replay import NotLocal, Replayer, Spread
-from cairn.judge.slices import Axis, Part, independent_axes, part_of
+from cairn.judge.replay import Cover, NotLocal, Replayer, Spread
+from cairn.judge.slices import Axis, Part, independent_axes, part_at
 from cairn.lab.cache import Cache
 from cairn.problem import load_problem
 from judge.lowered import decoded, lower, normal, replayed
@@ -59,18 +59,20 @@ def of_rows(replayer: Replayer, program: bytes, part: Part, seed: int = 3) -> li
     return replayer.run_part(program, *part.inputs(specs, [X.tobytes()]), part.spread(1, 1), 1, seed)
 
 
-def last_block(covered: list[np.ndarray]) -> Part:
-    return part_of([Axis("R", (0,), (0,))], {"R": 64}, covered)
+def last_block(replayer: Replayer, program: bytes) -> tuple[Part, Cover]:
+    cover = replayer.cover(program, 1, 3, [(64, (0,))])
+    return part_at([Axis("R", (0,), (0,))], {"R": 64}, cover.held), cover
 
 
 def test_a_part_gives_what_the_whole_gives(replayer: Replayer) -> None:
     program = lower(lambda x: (in_rows(double)(x.T.T + 1.0) - 1.0).reshape(64, 128), X)
-    covered = replayer.cover(program, 1, 3)
-    part = last_block(covered)
+    part, cover = last_block(replayer, program)
     assert part.shape == {"R": 16}
+    assert cover.share == 0.25
+    assert cover.masks[0].all()
     (got,) = of_rows(replayer, program, part)
     (want,) = replayed(replayer, program, X)
-    np.testing.assert_array_equal(decoded(got), want[covered[0]].reshape(16, 128))
+    np.testing.assert_array_equal(decoded(got), want[48:])
 
 
 def neighbour(i):
@@ -79,7 +81,7 @@ def neighbour(i):
 
 def test_a_step_that_looks_elsewhere_is_given_whole_inputs(replayer: Replayer) -> None:
     program = lower(in_rows(double, neighbour), X)
-    part = last_block(replayer.cover(program, 1, 3))
+    part, _ = last_block(replayer, program)
     with pytest.raises(NotLocal, match="beyond the part"):
         of_rows(replayer, program, part)
 
@@ -115,7 +117,7 @@ def test_who_could_find_out_what_was_not_drawn_is_given_whole_inputs(function, r
 @pytest.mark.parametrize("function", [lambda x: x * 2, lambda x: in_rows(double)(in_rows(double)(x))])
 def test_only_one_kernel_is_followed(function, replayer: Replayer) -> None:
     with pytest.raises(NotLocal):
-        replayer.cover(lower(function, X), 1, 0)
+        replayer.cover(lower(function, X), 1, 0, [])
 
 
 def test_what_a_part_does_not_name_is_whole() -> None:

@@ -4,7 +4,9 @@ For a chip without a device it has a replay process of its own, which no variant
 that waits for it: what it answers is worked out while the variant's program runs.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,6 @@ from cairn.judge import correctness
 from cairn.judge.case import Case
 from cairn.judge.correctness import Array, OutputError, Wire
 from cairn.judge.executors import Executor, ReplayExecutor
-from cairn.judge.pricing import program_hash
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Specs, VariantSource
 from cairn.judge.verdict import Ruling
@@ -53,15 +54,34 @@ class Baseline:
         self._programs = programs
         self._executor = executor
         self._thread = ThreadPoolExecutor(1, "baseline") if isinstance(executor, ReplayExecutor) else None
-        self._prepared: set[str] = set()
+        self._to_prepare: deque[bytes] = deque()
 
     def prepare(self, shapes: Sequence[Shape]) -> None:
-        """Have the programs that are at hand decoded and compiled for the CPU before they are asked for."""
-        for program in self._programs.at_hand(self.source, shapes):
-            if self._thread is not None and program_hash(program) not in self._prepared:
-                assert isinstance(self._executor, ReplayExecutor)
-                self._prepared.add(program_hash(program))
-                self._thread.submit(self._executor.prepare, program)
+        """Have its programs lowered, and compiled for the CPU where they are replayed, before they are asked for."""
+        for lowered in self._programs.begin_alone(shapes):
+            if self._thread is not None:
+                lowered.add_done_callback(self._prepare_later)
+
+    def _prepare_later(self, lowered: Future[bytes | Ruling]) -> None:
+        program = None if lowered.cancelled() else lowered.result()
+        if isinstance(program, bytes):
+            self._to_prepare.append(program)
+            if len(self._to_prepare) == 1:
+                self._submit(self._prepare_next)
+
+    def _prepare_next(self) -> None:
+        """One program at a time, so that a run that is asked for meanwhile waits for one only."""
+        if self._to_prepare:
+            assert isinstance(self._executor, ReplayExecutor)
+            self._executor.prepare(self._to_prepare[0])
+            self._to_prepare.popleft()
+        if self._to_prepare:
+            self._submit(self._prepare_next)
+
+    def _submit(self, act: Callable[[], None]) -> None:
+        assert self._thread is not None
+        with contextlib.suppress(RuntimeError):  # it has ended: nobody will ask
+            self._thread.submit(act)
 
     def lowers(self, shape: Shape) -> bool:
         """Whether it has a program at a shape that the problem does not name."""

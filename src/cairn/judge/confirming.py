@@ -9,12 +9,9 @@ The variant's program always runs at the priced shape. Where it provably cannot 
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from cairn.errors import BadInput
 from cairn.judge import correctness, sampling, slices
@@ -26,7 +23,7 @@ from cairn.judge.examiner import Examiner
 from cairn.judge.executors import ReplayExecutor
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Runner
-from cairn.judge.replay import NotLocal
+from cairn.judge.replay import Cover, NotLocal
 from cairn.judge.sampling import FIRST, Blocks, Look
 from cairn.judge.slices import Part
 from cairn.judge.verdict import Ruling
@@ -47,7 +44,7 @@ class _Plan:
     cells: int
     seed: int
     part: Part
-    covered: Sequence[NDArray[np.bool_]] | None
+    cover: Cover | None
     inputs: Future[BenchInputs]
 
 
@@ -83,10 +80,11 @@ class Confirmer:
 
     def begin(self, case: Case, runner: Runner) -> None:
         """Begin to draw inputs of the shapes that are too large for a full check."""
+        self._programs.prepare_alone()
         for shape in self._large():
             program = self._programs.lower(case.variant, runner, shape)
             if isinstance(program, bytes):
-                self._plans.append(self._plan(program, shape, FIRST))
+                self._plans.append(self._plan(program, shape, sampling.first_blocks(_gain(case))))
 
     def abandon(self) -> None:
         """Nothing more is asked about this variant."""
@@ -142,24 +140,24 @@ class Confirmer:
     def _plan(self, program: bytes, shape: Shape, cells: int) -> _Plan:
         """Draw blocks, and begin to draw the inputs that they depend on."""
         seed = secrets.randbits(31)
-        part, covered = self._part(program, shape, cells, seed)
-        truth = bool(part.cuts) and self._examiner.affordable(part.shape, _TRUTH_S)
+        part, cover = self._part(program, shape, cells, seed)
+        truth = bool(part.cuts) and self._examiner.truth_s(part.shape) <= _TRUTH_S
         if part.cuts and not truth and not self._baseline.lowers(part.shape):
-            part, covered = Part(shape, ()), None
-        return _Plan(shape, program, cells, seed, part, covered, self._draws.begin(part.shape, truth))
+            part, cover = Part(shape, ()), None
+        return _Plan(shape, program, cells, seed, part, cover, self._draws.begin(part.shape, truth))
 
-    def _part(
-        self, program: bytes, shape: Shape, cells: int, seed: int
-    ) -> tuple[Part, Sequence[NDArray[np.bool_]] | None]:
+    def _part(self, program: bytes, shape: Shape, cells: int, seed: int) -> tuple[Part, Cover | None]:
         """The part of a shape that blocks lie in, and which elements they are; the whole where that is not known."""
+        axes = self._draws.axes()
+        sizes = [(shape[axis.key], axis.outputs) for axis in axes]
         try:
-            covered = self._executor.cover(program, cells, seed)
+            cover = self._executor.cover(program, cells, seed, sizes)
         except NotLocal:
             return Part(shape, ()), None
-        if isinstance(covered, Ruling):
+        if isinstance(cover, Ruling):
             return Part(shape, ()), None
-        part = slices.part_of(self._draws.axes(), shape, covered)
-        return (part, covered) if part.share_of(shape) <= _WORTHWHILE else (Part(shape, ()), None)
+        part = slices.part_at(axes, shape, cover.held)
+        return (part, cover) if part.share_of(shape) <= _WORTHWHILE else (Part(shape, ()), None)
 
     def _look(self, case: Case, runner: Runner, shape: Shape) -> Ruling | _Waiting | None:
         program = self._programs.lower(case.variant, runner, shape)
@@ -174,7 +172,7 @@ class Confirmer:
                 case.seeds.append(blocks.inputs.seed)
             return blocks
 
-        look = sampling.look(sample, 1 - (case.ratio or 1.0))
+        look = sampling.look(sample, _gain(case))
         if isinstance(look.seen, Ruling):
             doubtful = look.seen.reason == "unreplayable" and self._examiner.trusts_interpreter
             return None if doubtful else look.seen
@@ -186,14 +184,14 @@ class Confirmer:
 
     def _sample(self, plan: _Plan) -> Blocks | Ruling:
         """The blocks of a plan, on a part of the inputs or on whole ones."""
-        part = plan.part
-        if plan.covered is None:
+        part, cover = plan.part, plan.cover
+        if cover is None:
             return self._sample_whole(plan)
         try:
             inputs = plan.inputs.result()
         except BadInput:  # nobody promised that the reference takes such a shape
             return self._sample_whole(plan)
-        spread = part.spread(len(inputs.specs), len(plan.covered))
+        spread = part.spread(len(inputs.specs), len(cover.masks))
         try:
             outputs = self._executor.run_part(
                 plan.program, inputs.specs, inputs.blobs, spread, plan.cells, plan.seed
@@ -202,8 +200,7 @@ class Confirmer:
             return self._sample_whole(plan)
         if isinstance(outputs, Ruling):
             return outputs
-        covered = [part.of(index, mask) for index, mask in enumerate(plan.covered)]
-        return Blocks(plan.seed, inputs, part, outputs, covered, _least(plan.covered))
+        return Blocks(plan.seed, inputs, part, outputs, cover.masks, cover.share)
 
     def _sample_whole(self, plan: _Plan, *, uncut: bool = False) -> Blocks | Ruling:
         """On whole inputs; what they are compared on is cut out afterwards, unless they shall stay `uncut`."""
@@ -218,7 +215,8 @@ class Confirmer:
         outputs = [part.output(index, wire) for index, wire in enumerate(sample.outputs)]
         covered = [part.of(index, mask) for index, mask in enumerate(sample.covered)]
         cut = BenchInputs(inputs.seed, inputs.family, *part.inputs(inputs.specs, inputs.blobs), None)
-        return Blocks(plan.seed, cut, part, outputs, covered, _least(sample.covered))
+        share = min(float(mask.mean()) for mask in sample.covered)
+        return Blocks(plan.seed, cut, part, outputs, covered, share)
 
     def _compare(self, case: Case, waiting: _Waiting) -> Ruling | None:
         """The blocks against the truth, or the baseline in its place, whose own error is known by now."""
@@ -243,5 +241,5 @@ class Confirmer:
         return correctness.rule(errors, f"{waiting.shape}, {inputs.family} inputs, sampled against {held}")
 
 
-def _least(covered: Sequence[NDArray[np.bool_]]) -> float:
-    return min(float(mask.mean()) for mask in covered)
+def _gain(case: Case) -> float:
+    return 1 - (case.ratio or 1.0)

@@ -72,6 +72,7 @@ class Examiner:
         self._dtypes = list(problem.outputs.values())
         self._baseline = baseline
         self._seconds: dict[tuple[tuple[str, int], ...], float] = {}
+        self._truth_s: dict[tuple[tuple[str, int], ...], float] = {}
         self._prober = Prober(problem, oracle, executor, baseline)
         self._trivial = TrivialAnswers()
         self._checked: Checked | None = None
@@ -113,6 +114,8 @@ class Examiner:
             return program
         started = time.monotonic()  # without the lowering, in which a variant may sleep as long as it likes
         draw = self._oracle.draw(secrets.randbits(31), shape, family)
+        took = time.monotonic() - started
+        self._truth_s[_key(shape)] = min(took, self._truth_s.get(_key(shape), took))
         case.seeds.append(draw.seed)
         self._baseline_of = (draw, self._baseline.begin(shape, draw.specs, draw.blobs))
         outputs = self._executor.run(program, draw.specs, draw.blobs)
@@ -185,11 +188,19 @@ class Examiner:
         )
         return correctness.rule(errors, f"{inputs.shape}, {inputs.family} inputs, against the baseline")
 
-    def affordable(self, shape: Shape, seconds: float = _FULL_CHECK_S) -> bool:
-        """Whether a full check of a shape, the truth included, takes less than about so many seconds."""
+    def affordable(self, shape: Shape) -> bool:
+        """Whether a full check of a shape, the truth included, takes less than about twenty seconds."""
         known = self._problem.shapes.check[0]
         times = _times_the_work(self._oracle.cost(shape), self._oracle.cost(known))
-        return self._seconds.get(_key(known), 0.0) * times <= seconds
+        return self._seconds.get(_key(known), 0.0) * times <= _FULL_CHECK_S
+
+    def truth_s(self, shape: Shape) -> float:
+        """About how many seconds inputs and their truth take, from the most work of that kind that was seen."""
+        if not self._truth_s:
+            return 0.0
+        known = max(self._truth_s, key=lambda key: self._oracle.cost(dict(key)).flops)
+        times = _times_the_work(self._oracle.cost(shape), self._oracle.cost(dict(known)))
+        return self._truth_s[known] * times
 
     def _errors(self, outputs: Sequence[Wire], baseline: Sequence[Wire], draw: Draw) -> list[OutputError]:
         errors = [

@@ -9,14 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cairn.errors import Missing
 from cairn.judge.audit import audit
 from cairn.judge.correctness import Wire
 from cairn.judge.protocol import JudgeLimits, Specs
-from cairn.judge.replay import Replayer, ReplayFault, Sample, Spread, Unreplayable
+from cairn.judge.replay import Cover, Replayer, ReplayFault, Sample, Spread, Unreplayable
 from cairn.judge.timing import timer_environment
 from cairn.judge.verdict import Ruling, ruling_of_failure
 from cairn.worker_process import WorkerFailure, WorkerProcess
@@ -56,13 +53,15 @@ class ReplayExecutor:
         """Like `run` for a shape too large to run in full: `cells` blocks, chosen by `seed`, and which these are."""
         return self._judged(lambda: self.replayer.run_sample(program, inputs, blobs, cells, seed))
 
-    def cover(self, program: bytes, cells: int, seed: int) -> list[NDArray[np.bool_]] | Ruling:
-        """Which elements of the outputs `cells` blocks are.
+    def cover(
+        self, program: bytes, cells: int, seed: int, axes: Sequence[tuple[int, Sequence[int]]]
+    ) -> Cover | Ruling:
+        """Which elements of the outputs `cells` blocks are, and where they lie along axes of these sizes.
 
         Raises:
             NotLocal: the program has to be given whole inputs.
         """
-        return self._judged(lambda: self.replayer.cover(program, cells, seed))
+        return self._judged(lambda: self.replayer.cover(program, cells, seed, axes))
 
     def run_part(
         self, program: bytes, inputs: Specs, blobs: Sequence[bytes], spread: Spread, cells: int, seed: int

@@ -18,17 +18,19 @@ from typing import Any
 from cairn import __version__
 from cairn.judge.audit import audit, summary
 from cairn.judge.baseline import Baseline
+from cairn.judge.baseline_programs import BaselinePrograms, lowering_ground
 from cairn.judge.calibration import PROCESSES, Calibration
 from cairn.judge.case import Case
 from cairn.judge.confirming import Confirmer
 from cairn.judge.draws import BenchDraws
 from cairn.judge.examiner import Examiner
 from cairn.judge.executors import DeviceExecutor, ReplayExecutor
+from cairn.judge.lowered import done_of
 from cairn.judge.measured import MeasuredCost
 from cairn.judge.own_families import OwnFamilies
 from cairn.judge.predicted import PredictedCost
 from cairn.judge.pricing import Pricer, program_hash
-from cairn.judge.programs import FrozenPrograms, Programs
+from cairn.judge.programs import Programs
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, SeenDevice, VariantSource
 from cairn.judge.reading import Reader
 from cairn.judge.selftest import SelfTest
@@ -75,7 +77,8 @@ class Judge:
         self._frozen_hash = problem.frozen_hash()
         self._stack = ExitStack()
         device = DEVICES.get(target.chip_name)
-        self._spare = Spare(python, self._limits, SeenDevice(*device) if device else None)
+        self._device = SeenDevice(*device) if device else None
+        self._spare = Spare(self._start)
 
     def __enter__(self) -> "Judge":
         with ExitStack() as stack:
@@ -106,6 +109,7 @@ class Judge:
             beside.replayer.prepare()
         self._baseline = Baseline(problem, programs, beside)
         stack.callback(self._baseline.close)
+        programs.begin_alone(problem.shapes.bench)
         self._baseline.prepare(self._checked_shapes())
         trust = self._trust_interpreter
         self._examiner = Examiner(problem, oracle, programs, executor, self._baseline, trust_interpreter=trust)
@@ -119,13 +123,14 @@ class Judge:
         return [*self.problem.shapes.check, *self.problem.shapes.heldout]
 
     def _open_programs(self, oracle: Oracle) -> Programs:
-        cache, problem = default_cache(), self.problem
-        if cache is None:
-            return Programs(oracle, self._spare.take, self._platform())
-        shapes = [*problem.shapes.bench, *problem.shapes.check, *problem.shapes.heldout]
-        baseline = VariantSource.read(problem.variant(problem.baseline))
-        frozen = FrozenPrograms(baseline, shapes, self._python, cache, self.target.name)
-        return Programs(oracle, self._spare.take, self._platform(), frozen)
+        source = VariantSource.read(self.problem.variant(self.problem.baseline))
+        ground = lowering_ground(self._python, self.target.name)
+        platform = self._platform()
+        baseline = BaselinePrograms(source, self._start, platform, cache=default_cache(), ground=ground)
+        return Programs(oracle, self._spare.take, platform, baseline)
+
+    def _start(self) -> Runner:
+        return Runner(self._python, self._limits, self._device)
 
     def _platform(self) -> str:
         kind = "tpu" if self.target.chip_name.startswith("tpu") else self.target.chip_name.split("-")[0]
@@ -278,8 +283,11 @@ class Judge:
             self._isolation = runner.isolation
         except WorkerFailure as failure:
             return ruling_of_failure(failure, "import_error")
+        bench = self.problem.shapes.bench
         if not self.target.measured:  # beside a clock the variant's process has to rest
-            self._programs.ahead(case.variant, runner, [*self.problem.shapes.bench, *self._checked_shapes()])
+            self._programs.ahead(case.variant, runner, [*bench, *self._checked_shapes()])
+            if case.incumbent.digest == self._baseline.source.digest:
+                self._cost.prepare(done_of(self._programs.begin_alone(bench)))
         return None
 
     def _live(self, case: Case, runner: Runner) -> Ruling | None:
@@ -323,7 +331,6 @@ class Judge:
         return ruling
 
     def _correct(self, case: Case, runner: Runner) -> Ruling | None:
-        self._baseline.prepare(self._checked_shapes())
         return self._examiner.examine(case, runner, lambda text: self._on_stage("correct", text))
 
     def _beyond(self, case: Case, runner: Runner) -> Ruling | None:

@@ -159,6 +159,19 @@ class Sample:
     covered: list[NDArray[np.bool_]]
 
 
+@dataclass(frozen=True)
+class Cover:
+    """Where a sample lies: `held` gives its places along every axis that was asked for, None for one that does not fit.
+
+    `masks`: which elements it computes, of the outputs cut down to these places. `share`: how much that is of the
+    output of which it is the least.
+    """
+
+    held: list[list[int] | None]
+    masks: list[NDArray[np.bool_]]
+    share: float
+
+
 Cuts = list[tuple[int, list[int]]]
 
 
@@ -209,17 +222,21 @@ class Replayer:
         ]
         return Sample(outputs, masks)
 
-    def cover(self, program: bytes, cells: int, seed: int) -> list[NDArray[np.bool_]]:
+    def cover(self, program: bytes, cells: int, seed: int, axes: Sequence[tuple[int, Sequence[int]]]) -> Cover:
         """Which elements of the outputs `run_part` would compute, found out without any input.
+
+        `axes`: sizes, and the dimension that each has in every output.
 
         Raises:
             NotLocal: the program has to be given whole inputs.
         """
-        reply, bits = self._ask({"op": "cover", "sample": {"cells": cells, "seed": seed}}, [program])
-        return [
-            np.unpackbits(np.frombuffer(packed, np.uint8), count=math.prod(shape)).astype(np.bool_).reshape(shape)
+        header = {"op": "cover", "sample": {"cells": cells, "seed": seed}, "axes": axes}
+        reply, bits = self._ask(header, [program])
+        masks = [
+            np.unpackbits(np.frombuffer(packed, np.uint8), count=math.prod(shape)).view(np.bool_).reshape(shape)
             for shape, packed in zip(reply["shapes"], bits, strict=True)
         ]
+        return Cover(reply["held"], masks, reply["share"])
 
     def run_part(
         self, program: bytes, inputs: Specs, blobs: Sequence[bytes], spread: Spread, cells: int, seed: int

@@ -21,6 +21,7 @@ from cairn.judge.verdict import Ruling
 
 _CONFIDENCE = 0.95
 FIRST = 2
+_AT_ONCE = 4  # so few that finding out how long one takes would cost as much
 _LEAST_GAIN = 0.05  # a smaller one is the margin's business
 _BUDGET_S = 30.0
 
@@ -55,14 +56,20 @@ def blocks_for(gain: float) -> int:
     return math.ceil(math.log(1 - _CONFIDENCE) / math.log(1 - share))
 
 
+def first_blocks(gain: float) -> int:
+    """How many blocks are looked at first: all, if a few are enough; else two, which tell how long one takes."""
+    wanted = max(FIRST, blocks_for(gain))
+    return wanted if wanted <= _AT_ONCE else FIRST
+
+
 def look(sample: Callable[[int], Blocks | Ruling], gain: float) -> Look:
-    """Two blocks first, which tells how long one takes; then as many as the gain asks for and the time allows."""
-    started = time.monotonic()
-    seen = sample(FIRST)
+    """The first blocks; then as many as the gain asks for and the time allows."""
+    started, first = time.monotonic(), first_blocks(gain)
+    seen = sample(first)
     if isinstance(seen, Ruling) or seen.share == 1:
         return Look(seen, 0, 1.0)
-    affordable = int(_BUDGET_S * FIRST / max(time.monotonic() - started, 1e-9))
-    blocks = max(FIRST, min(blocks_for(gain), affordable))
-    if blocks > FIRST:
+    affordable = int(_BUDGET_S * first / max(time.monotonic() - started, 1e-9))
+    blocks = max(first, min(blocks_for(gain), affordable))
+    if blocks > first:
         seen = sample(blocks)
     return Look(seen, blocks, 1 - (1 - min(max(gain, _LEAST_GAIN), 0.99)) ** blocks)

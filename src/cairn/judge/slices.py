@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from cairn import __version__
 from cairn.errors import BadInput
 from cairn.judge.correctness import Array, Wire
-from cairn.judge.programs import digest_of
+from cairn.judge.lowered import digest_of
 from cairn.judge.protocol import Oracle, Specs
 from cairn.judge.replay import Spread
 from cairn.lab.cache import Cache
@@ -90,20 +90,25 @@ class Part:
         return array
 
 
+def part_at(axes: Sequence[Axis], shape: Shape, held: Sequence[Sequence[int] | None]) -> Part:
+    """The part of a shape at these places of its axes; None, or all of them, leaves an axis whole."""
+    small, cuts = dict(shape), []
+    for axis, places in zip(axes, held, strict=True):
+        if places is not None and 0 < len(places) < shape[axis.key]:
+            small[axis.key] = len(places)
+            cuts.append((axis, np.array(places, np.intp)))
+    return Part(small, tuple(cuts))
+
+
 def part_of(axes: Sequence[Axis], shape: Shape, covered: Sequence[NDArray[np.bool_]]) -> Part:
     """The smallest part of a shape that holds all elements that are covered."""
-    small, cuts = dict(shape), []
+    held: list[Sequence[int] | None] = []
     for axis in axes:
-        size = shape[axis.key]
-        masks = zip(covered, axis.outputs, strict=True)
-        if any(mask.ndim <= place or mask.shape[place] != size for mask, place in masks):
-            continue
-        masks = zip(covered, axis.outputs, strict=True)
-        held = np.logical_or.reduce([_along(mask, place) for mask, place in masks])
-        if 0 < held.sum() < size:
-            small[axis.key] = int(held.sum())
-            cuts.append((axis, np.flatnonzero(held)))
-    return Part(small, tuple(cuts))
+        pairs = list(zip(covered, axis.outputs, strict=True))
+        fits = all(mask.ndim > place and mask.shape[place] == shape[axis.key] for mask, place in pairs)
+        along = [_along(mask, place) for mask, place in pairs] if fits else []
+        held.append(np.flatnonzero(np.logical_or.reduce(along)).tolist() if fits else None)
+    return part_at(axes, shape, held)
 
 
 def independent_axes(oracle: Oracle, problem: Problem, cache: Cache | None) -> list[Axis]:

@@ -3,26 +3,24 @@
 It is an ordinary worker without a variant: whoever takes it is the only one who ever will.
 """
 
-from pathlib import Path
+from collections.abc import Callable
 
 from cairn.errors import Missing
-from cairn.judge.protocol import JudgeLimits, Runner, SeenDevice
+from cairn.judge.protocol import Runner
 from cairn.worker_process import Isolation, WorkerFailure
 
 
 class Spare:
     """At most one worker that waits for its variant."""
 
-    def __init__(self, python: Path, limits: JudgeLimits, device: SeenDevice | None) -> None:
-        self._python = python
-        self._limits = limits
-        self._device = device
+    def __init__(self, start: Callable[[], Runner]) -> None:
+        self._start = start
         self._runner: Runner | None = None
 
     def prepare(self) -> None:
         """Start one, without waiting for it, unless there is one."""
         if self._runner is None:
-            self._runner = Runner(self._python, self._limits, self._device)
+            self._runner = self._start()
 
     def isolation(self) -> Isolation:
         """How far the waiting one is locked in.
@@ -45,7 +43,7 @@ class Spare:
             return runner
         if runner is not None:
             runner.close()
-        return Runner(self._python, self._limits, self._device)
+        return self._start()
 
     def close(self) -> None:
         """End it; safe to call twice."""

@@ -48,10 +48,30 @@ def _run(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
 
 
 def _cover(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    """Shapes of the outputs, and as bits which of their elements a sample would compute."""
+    """Where a sample lies along each of some axes, and which elements at these places it would compute.
+
+    `axes` gives for each axis its size and its dimension in every output; one that does not fit has no places. The
+    elements come as bits, because at a shape that is priced a whole mask has hundreds of millions.
+    """
     sample = header["sample"]
     masks = _part_program(blobs[0]).cover(sample["cells"], sample["seed"])
-    return {"shapes": [list(mask.shape) for mask in masks]}, [np.packbits(mask).tobytes() for mask in masks]
+    held = [_held(masks, size, dimensions) for size, dimensions in header["axes"]]
+    cut = masks
+    for places, (_, dimensions) in zip(held, header["axes"], strict=True):
+        if places is not None:
+            cut = [mask.take(places, dimension) for mask, dimension in zip(cut, dimensions, strict=True)]
+    shares = [float(np.count_nonzero(part)) / max(mask.size, 1) for part, mask in zip(cut, masks, strict=True)]
+    said = {"shapes": [list(mask.shape) for mask in cut], "share": min(shares, default=1.0)}
+    return {**said, "held": held}, [np.packbits(mask).tobytes() for mask in cut]
+
+
+def _held(masks: Sequence[Any], size: int, dimensions: Sequence[int]) -> list[int] | None:
+    """The places along one dimension of every mask at which any of them has an element."""
+    pairs = list(zip(masks, dimensions, strict=True))
+    if any(mask.ndim <= dimension or mask.shape[dimension] != size for mask, dimension in pairs):
+        return None
+    along = [mask.any(axis=tuple(d for d in range(mask.ndim) if d != dimension)) for mask, dimension in pairs]
+    return [int(place) for place in np.flatnonzero(np.logical_or.reduce(along))]
 
 
 def _run_part(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:

@@ -1,0 +1,52 @@
+"""Asking a variant's process for its program, and reading what a refusal means."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from cairn.judge.protocol import Runner, Specs
+from cairn.judge.verdict import Ruling, ruling_of_failure
+from cairn.lab.failures import classify
+from cairn.worker_process import WorkerFailure
+
+
+def export(runner: Runner, specs: Specs, platform: str) -> bytes | Ruling:
+    """A loaded variant's program, or what its refusal means."""
+    try:
+        return runner.export(specs, platform)
+    except WorkerFailure as failure:
+        return ruling_of_lowering(failure)
+
+
+def ruling_of_lowering(failure: WorkerFailure) -> Ruling:
+    """Errors of lowering are the compiler's, met early: the same classes, the same hints."""
+    if failure.reason != "raised":
+        return ruling_of_failure(failure, "trace_error")
+    error = failure.error
+    found = classify(error.get("type", ""), error.get("message", ""), error.get("traceback", ""))
+    where = f" ({found.source})" if found.source else ""
+    reason = "trace_error" if found.kind == "compile_error" else found.kind
+    return Ruling(reason, f"{found.line}{where}. {found.hint}")
+
+
+def all_of(lowered: Iterable[bytes | Ruling]) -> list[bytes] | Ruling:
+    """All programs, or why the first that is missing has none."""
+    programs = []
+    for program in lowered:
+        if isinstance(program, Ruling):
+            return program
+        programs.append(program)
+    return programs
+
+
+def done_of(begun: Iterable[Future[bytes | Ruling]]) -> list[bytes]:
+    """Those of the programs that are there already."""
+    results = [future.result() for future in begun if future.done() and not future.cancelled()]
+    return [program for program in results if isinstance(program, bytes)]
+
+
+def digest_of(parts: Sequence[Any]) -> str:
+    """The key under which something is remembered that all of these decide."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

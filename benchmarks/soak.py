@@ -54,6 +54,10 @@ NEEDS_FENCE = {
     "pushes_to_the_project",
     "destroys_objects",
     "edits_the_judge",
+    "git_is_a_link",
+    "reaches_for_the_workers_folders",
+    "stops_everybody",
+    "fills_shared_memory",
 }
 NEEDS_SMALL_DISK = {"fills_the_disk"}
 BUDGETS: dict[str, tuple[Budgets, int]] = {  # the reason that must end it, and after how many attempts at most

@@ -19,6 +19,7 @@ LEVELS: dict[str, int] = {
     "text": 1,
     "process": 1,
     "worker_watch": 1,
+    "walk": 1,
     "journal": 1,
     "settings": 1,
     "variant_text": 1,

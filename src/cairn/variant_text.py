@@ -52,7 +52,7 @@ def differs_only_in_config(one: str, other: str) -> bool:
     """Whether two sources are the same program but for literal defaults of `Config`."""
     try:
         return _without_defaults(one) == _without_defaults(other)
-    except BadInput:
+    except (BadInput, RecursionError, ValueError):  # too deep to follow, or a number too long to print
         return False
 
 

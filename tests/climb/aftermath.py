@@ -53,6 +53,7 @@ def faults(workspace: Workspace, before: dict[str, str], state: State, folder: P
     """What is not as it should be after a climb called `night`."""
     after = picture(workspace)
     found = [f"{key} changed: {value!r} -> {after[key]!r}" for key, value in before.items() if after[key] != value]
+    found += [f"left behind: {path}" for path in Path("/dev/shm").glob("cairn-misbehaves")]
     found += [f"still runs: {line}" for line in survivors(workspace.root)]
     if (folder / "worktrees").exists() or (folder / "tmp").exists():
         found.append("working folders are left")

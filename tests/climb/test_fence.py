@@ -88,3 +88,14 @@ def test_the_judges_code_and_memory_are_out_of_reach(project: Path, tmp_path: Pa
 def test_files_have_a_largest_size(project: Path) -> None:
     behind(project, "head -c 3000000 /dev/zero > big")
     assert (project / "own" / "big").stat().st_size <= 2**20
+
+
+def test_what_everybody_shares_stays_as_it_is(project: Path) -> None:
+    """Control groups can freeze the climb, and shared memory outlives a process; the kernel's choice is the agent."""
+    done = behind(
+        project,
+        "awk '$2 ~ \"^/sys/fs/cgroup\" && $4 !~ /^ro/' /proc/self/mounts;"
+        " head -c 1000000 /dev/zero > /dev/shm/cairn-fence-test && echo written; cat /proc/self/oom_score_adj",
+    )
+    assert done.stdout.split() == ["written", "800"], done
+    assert not Path("/dev/shm/cairn-fence-test").exists()

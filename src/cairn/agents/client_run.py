@@ -6,7 +6,6 @@ and files for its output. What it printed is read by the client's own module; wh
 
 import contextlib
 import errno
-import os
 import shutil
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,8 +18,9 @@ from cairn.agents.failures import classify_failure, reset_time
 from cairn.agents.prices import Prices
 from cairn.agents.protocol import EditOutcome, EditTask
 from cairn.agents.report import Report
-from cairn.agents.transcripts import keep_bounded, read_lines, read_tail
+from cairn.agents.transcripts import is_plain, keep_bounded, read_lines, read_tail
 from cairn.process import Outcome, Streams, run_bounded
+from cairn.walk import entries_below
 
 # how `run_bounded` says that it ended a program -> the class of the failure
 ENDED_BY = {
@@ -98,7 +98,7 @@ def run_client(task: EditTask, invocation: Invocation) -> EditOutcome:
         model=report.model or invocation.model,
         cost_usd=cost,
         cost_basis=basis,
-        transcript=events if events.exists() else None,
+        transcript=events if is_plain(events) else None,
     )
 
 
@@ -171,11 +171,9 @@ def _cost(report: Report, invocation: Invocation) -> tuple[float | None, str]:
 def file_states(workdir: Path) -> dict[str, tuple[int, int]]:
     """Size and time of every file of a worktree, git's own aside: two of them differ when something was edited."""
     states = {}
-    for folder, folders, names in os.walk(workdir):
-        folders[:] = [name for name in folders if name != ".git"]
-        for name in names:
-            path = Path(folder, name)
-            with contextlib.suppress(FileNotFoundError):
-                state = path.lstat()
-                states[str(path)] = (state.st_size, state.st_mtime_ns)
+    for entry in entries_below(workdir, skip=(".git",)):
+        with contextlib.suppress(OSError):  # gone, or in a folder that may be listed and not entered
+            if not entry.is_dir(follow_symlinks=False):
+                state = entry.stat(follow_symlinks=False)
+                states[entry.path] = (state.st_size, state.st_mtime_ns)
     return states

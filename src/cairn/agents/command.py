@@ -31,7 +31,7 @@ from cairn.agents.client_run import class_of_end, file_states, how_it_ended, sta
 from cairn.agents.failures import classify_failure, reset_time
 from cairn.agents.protocol import FAILURES, EditOutcome, EditTask, Usage
 from cairn.agents.report import child, count, dollars
-from cairn.agents.transcripts import keep_bounded, read_tail
+from cairn.agents.transcripts import is_plain, keep_bounded, read_tail
 from cairn.journal import write_atomic
 from cairn.process import Outcome, Streams, run_bounded
 
@@ -40,6 +40,7 @@ _RESULT_LIMIT = 65_536
 _DETAIL_LIMIT = 500
 _MOST_TRIALS = 200  # of a file that every attempt keeps
 _NOT_FOUND = 127  # the shell's own code
+_SHELL_SPEAKS = (f"{_SHELL}: ", "sh: ", "env: ", "/usr/bin/env: ")
 # these would make the program's git work on another repository than the worktree's
 _GIT_VARIABLES = (
     "GIT_DIR",
@@ -94,7 +95,7 @@ class CommandAgent:
             cost_usd=cost,
             cost_basis="unknown" if cost is None else "client",
             model=one_line(said) if isinstance(said, str) else self.model,
-            transcript=files.stdout if files.stdout.exists() else None,
+            transcript=files.stdout if is_plain(files.stdout) else None,
         )
 
     def _environment(self, task: EditTask, files: "_Files") -> dict[str, str]:
@@ -146,7 +147,7 @@ class _Files:
     def account(self) -> dict[str, Any]:
         """The program's account: of its file, else of the end of its standard output; empty when there is none."""
         with contextlib.suppress(OSError, ValueError, RecursionError):
-            if self.result.is_file():  # not a pipe or a folder: reading those would hang or fail
+            if is_plain(self.result):  # not a pipe, a folder or a link: reading those would hang, fail or mislead
                 with self.result.open(encoding="utf-8", errors="replace") as file:
                     value = json.loads(file.read(_RESULT_LIMIT))
                 if isinstance(value, dict):
@@ -163,10 +164,18 @@ def _result(outcome: Outcome, account: dict[str, Any], files: _Files, *, changed
     if outcome.returncode == 0 and failed is None:
         return EditOutcome("edited" if changed else "nothing", **claim)
     said = read_tail(files.stderr).strip() or read_tail(files.stdout).strip()
-    reason = failed or ("not_found" if outcome.returncode == _NOT_FOUND else classify_failure(said))
+    reason = failed or _class_of_words(outcome, said, changed=changed)
     detail = one_line(f"exit code {outcome.returncode}: {said[-_DETAIL_LIMIT + 30 :]}", _DETAIL_LIMIT)
     retry_at = _retry_at(account, said) if reason == "rate_limit" else None
     return EditOutcome("failed", reason=reason, detail=detail, retry_at=retry_at, **claim)
+
+
+def _class_of_words(outcome: Outcome, said: str, *, changed: bool) -> str:
+    """The class of a failure; `not_found` only from the shell itself: a script that misses a tool ends alike."""
+    if outcome.returncode == _NOT_FOUND and not changed and said.startswith(_SHELL_SPEAKS):
+        return "not_found"
+    reason = classify_failure(said)
+    return "agent_error" if reason == "not_found" else reason
 
 
 def _retry_at(account: dict[str, Any], said: str) -> datetime | None:

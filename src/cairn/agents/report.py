@@ -12,6 +12,8 @@ from typing import Any
 
 from cairn.agents.protocol import Usage
 
+_MOST_TOKENS = 10**12
+
 
 @dataclass(frozen=True)
 class Report:
@@ -60,9 +62,9 @@ def child(value: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 
 def count(value: dict[str, Any], key: str) -> int:
-    """A number of tokens; 0 for what is no such number."""
+    """A number of tokens; 0 for what is no such number, or more than anybody ever used."""
     found = value.get(key)
-    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 < found < _MOST_TOKENS else 0
 
 
 def dollars(value: object) -> float | None:

@@ -45,7 +45,7 @@ def _run(desk: Desk, attempt: Attempt, command: str, places: tuple[Path, Path]) 
         "CAIRN_CANDIDATE": str(attempt.candidate),
         "CAIRN_CALLERS_PATH": os.environ.get("PATH", os.defpath),
     }
-    fenced = fence_round(desk, [tree, desk.spec.folder])  # a held device's lock lies in the run's folder
+    fenced = fence_round(desk, [tree])
     seen: set[str] = set()
     tries, wall_s = 0, 0.0
     while True:

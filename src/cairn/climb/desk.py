@@ -2,24 +2,29 @@
 
 import contextlib
 import functools
-import shutil
+import itertools
+import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cairn.climb.branch import ChampionBranch
+from cairn.climb.claims import clean
 from cairn.climb.control import Control
 from cairn.climb.interrupts import Interrupts
 from cairn.climb.ledger import Event, Ledger
 from cairn.climb.spec import ClimbSpec
 from cairn.climb.state import State, apply, fold
-from cairn.climb.worktrees import Worktrees
+from cairn.climb.worktrees import Worktrees, remove_tree
 from cairn.errors import BadInput
 from cairn.git import Git
 from cairn.journal import write_atomic
 from cairn.judge.protocol import VariantSource
 from cairn.judge.receipt import ReceiptBook
 from cairn.variant_text import config_defaults
+
+_MOST_TUNABLES, _TUNABLE_CHARS, _INTEGER_BITS = 100, 200, 64
 
 
 class Desk:
@@ -62,9 +67,10 @@ class Desk:
     def tunables(self, text: bytes) -> dict[str, Any]:
         """Literal defaults of `Config`; none when the text does not parse, which the judge will say."""
         try:
-            return {key: _plain(value) for key, value in config_defaults(text.decode("utf-8", "replace")).items()}
+            found = config_defaults(text.decode("utf-8", "replace"))
         except (BadInput, RecursionError, MemoryError):
             return {}
+        return {clean(key, 100): _plain(value) for key, value in itertools.islice(found.items(), _MOST_TUNABLES)}
 
     def ref_of(self, attempt: str) -> str:
         """The name that keeps an attempt's edit from being collected while it is not decided."""
@@ -76,13 +82,15 @@ class Desk:
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             path.unlink()
         path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            path.chmod(0o700)  # an agent may have shut it
         return path
 
     def keep_file(self, attempt: str, name: str, content: bytes) -> Path:
         """Write a file of an attempt, whatever stands in its place."""
         path = self.folder_of(attempt) / name
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         path.write_bytes(content)
@@ -90,5 +98,18 @@ class Desk:
 
 
 def _plain(value: Any) -> Any:
-    """A literal as JSON can say it; other literals (bytes, sets, complex numbers) as their text."""
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)[:200]
+    """A literal as JSON can say it, bounded; other literals (bytes, sets, complex or huge numbers) as their text."""
+    if isinstance(value, str):
+        return clean(value, _TUNABLE_CHARS)
+    if isinstance(value, int) and value.bit_length() > _INTEGER_BITS:
+        return f"a number of {value.bit_length()} bits"  # Python refuses to print it
+    if isinstance(value, bool | int | None) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return clean(_repr(value), _TUNABLE_CHARS)
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # a huge number in it, or too many brackets
+        return f"a {type(value).__name__}"

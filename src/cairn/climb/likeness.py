@@ -19,7 +19,7 @@ def likeness_of(text: bytes) -> tuple[str, int | None]:
             _number_locals(node)
     try:
         dumped = ast.dump(tree)
-    except RecursionError:
+    except (RecursionError, ValueError):  # a number too long to print
         return hashlib.sha256(text).hexdigest()[:32], None
     return hashlib.sha256(dumped.encode("utf-8", "backslashreplace")).hexdigest()[:32], sum(
         1 for _ in ast.walk(tree)

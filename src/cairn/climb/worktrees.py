@@ -23,6 +23,7 @@ import psutil
 
 from cairn.git import Git
 from cairn.process import MARKER
+from cairn.walk import entries_below, is_plain_folder
 
 MOST_VARIANT_BYTES = 2 * 2**20
 _MOST_COMPARED_BYTES = 64 * 2**20
@@ -185,30 +186,25 @@ def _stamp(path: Path) -> Stamp | None:
 def _new_files(root: Path, known: dict[str, tuple[str, str]]) -> list[str]:
     """Names of files that the commit does not have, bounded: nobody reads a million of them."""
     found: list[str] = []
-    walked = 0
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(each for each in folders if each not in (".git", "__pycache__"))
-        inside = Path(folder).relative_to(root)
-        for name in sorted(names):
-            walked += 1
-            relative = (inside / name).as_posix()
-            if relative not in known and name != ".git":
-                found.append(relative)
-            if len(found) >= _MOST_EXTRA or walked >= _MOST_WALKED:
-                return found
-    return found
+    for entry in itertools.islice(entries_below(root, skip=(".git", "__pycache__")), _MOST_WALKED):
+        if is_plain_folder(entry):
+            continue
+        relative = Path(entry.path).relative_to(root).as_posix()
+        if relative not in known and entry.name != ".git":
+            found.append(relative)
+        if len(found) >= _MOST_EXTRA:
+            break
+    return sorted(found)
 
 
 def remove_tree(path: Path) -> None:
     """Remove a folder whatever is in it: no permissions, no end of files, links, sockets."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    if not path.exists():
-        return
-    subprocess.run([_RM, "-rf", "--", str(path)], stderr=subprocess.DEVNULL, check=False)
-    if path.exists():  # folders that their owner may not enter
-        subprocess.run([_CHMOD, "-R", "u+rwx", "--", str(path)], stderr=subprocess.DEVNULL, check=False)
-        shutil.rmtree(path, ignore_errors=True)
+    for make_way in (False, True):
+        if not os.path.lexists(path):
+            return
+        if make_way:  # folders that their owner may not enter
+            subprocess.run([_CHMOD, "-R", "u+rwx", "--", str(path)], stderr=subprocess.DEVNULL, check=False)
+        subprocess.run([_RM, "-rf", "--", str(path)], stderr=subprocess.DEVNULL, check=False)
 
 
 def end_strays(folder: Path) -> int:

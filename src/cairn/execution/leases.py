@@ -8,6 +8,7 @@ Agent and judge never use the device at the same time: each takes the lease's lo
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import threading
@@ -25,6 +26,7 @@ from cairn.journal import write_atomic
 REQUIRED, BEST_EFFORT = "required", "best-effort"
 NAME_VARIABLE, LOCK_VARIABLE, NOTE_VARIABLE = "CAIRN_DEVICE", "CAIRN_DEVICE_LOCK", "CAIRN_DEVICE_NOTE"
 _LEAST_REACQUIRE_S = 30.0
+_LOOK_S = 0.2
 
 
 class Unavailable(Exception):
@@ -114,6 +116,7 @@ class Lease:
 
     def __enter__(self) -> "Lease":
         self._note.parent.mkdir(parents=True, exist_ok=True)
+        Path(self._lock.lock_file).touch()  # others may only read it
         self._end_leftover()
         entered = False
         try:  # an interrupt while a device is on its way gives it back too
@@ -295,14 +298,24 @@ def shared_chip(path: Path | None, wait_s: float) -> Iterator[None]:
     if path is None:
         yield
         return
-    if not path.parent.is_dir():
-        raise Missing(f"{path.parent} does not exist", hint=f"{LOCK_VARIABLE} names a lock that is gone")
+    if not path.is_file():
+        raise Missing(f"{path} does not exist", hint=f"{LOCK_VARIABLE} names a lock that is gone")
+    # only read, because whoever is behind the fence of a climb can do no more; the lock is the same
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        lock = FileLock(path)
-        lock.acquire(timeout=wait_s)
-    except TimeoutError as error:  # filelock.Timeout is one
-        raise TryAgain("the device is in use", hint="wait until its user is done") from error
-    try:
+        _wait_for(handle, wait_s)
         yield
     finally:
-        lock.release()
+        os.close(handle)
+
+
+def _wait_for(handle: int, wait_s: float) -> None:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise TryAgain("the device is in use", hint="wait until its user is done") from error
+        time.sleep(_LOOK_S)

@@ -4,8 +4,9 @@
     SPEC: {"readonly": [...], "writable": [...], "file_bytes": N, "processes": N, "strict": bool}
 
 A process namespace ends with the agent, so nothing that it left in the background survives; the guardian that waits
-outside ends it when cairn itself is killed. Other folders, the network and further sandboxes work as before: this is
-a fence round the project, not a cage. Where the kernel refuses, only the guardian remains (`strict`: exit 71).
+outside ends it when cairn itself is killed. Shared memory is its own, and control groups are read-only. Other folders,
+the network and further sandboxes work as before: this is a fence round the project, not a cage. Where the kernel
+refuses, only the guardian remains (`strict`: exit 71).
 
 Not protected against: what an agent writes outside the project, such as the user's own configuration files.
 """
@@ -27,6 +28,8 @@ import confine_tree  # type: ignore[import-not-found]
 import linux  # type: ignore[import-not-found]
 
 NOT_HERE, NO_PROGRAM = 71, 127
+_EVERYBODYS = ("/sys/fs/cgroup",)  # its user may freeze or end through it whatever runs beside it
+_FIRST_TO_GO = "800"  # when memory is short the kernel ends the agent, and not the climb or the judge
 _OWN_PID_MAX = (6, 14)  # since then each process namespace has a bound of its own; before, it was the machine's
 
 
@@ -48,6 +51,8 @@ def main(spec: Mapping[str, Any], command: list[str]) -> None:
         with contextlib.suppress(OSError):
             # since Linux 5.12 root needs it to make a user namespace with itself in it, as a client's own sandbox does
             linux.drop_capabilities(keep=linux.CAP_SETFCAP if os.geteuid() == 0 else None)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO, encoding="ascii")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit(resource.RLIMIT_FSIZE, spec.get("file_bytes"))
     if os.geteuid() != 0:  # nobody counts root's processes; `_build` has bounded those of a namespace
@@ -85,10 +90,17 @@ def _enter() -> None:
 def _build(spec: Mapping[str, Any], folder: str) -> None:
     """Mount the project over itself read-only, and the agent's own folders over that as they were."""
     linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    handles = {path: os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in spec["writable"]}
+    handles = {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path in spec["writable"]}
     for path in spec["readonly"]:
         linux.mount(path, path, None, linux.MS_BIND | linux.MS_REC)
         linux.set_mount_flags(path, linux.ATTR_RDONLY)
+    for path in _EVERYBODYS:
+        if os.path.ismount(path):
+            with contextlib.suppress(OSError):
+                linux.mount(path, path, None, linux.MS_BIND | linux.MS_REC)
+                linux.set_mount_flags(path, linux.ATTR_RDONLY)
+    with contextlib.suppress(OSError):  # one of its own, which goes with it: what is written there is memory
+        linux.mount("shm", "/dev/shm", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777")
     for path, handle in handles.items():
         linux.mount(f"/proc/self/fd/{handle}", path, None, linux.MS_BIND | linux.MS_REC)
         os.close(handle)

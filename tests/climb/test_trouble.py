@@ -80,8 +80,11 @@ def test_a_rate_limit_is_waited_for_and_not_counted(workspace: Workspace) -> Non
     lifted = datetime.now(UTC) + timedelta(seconds=2)
     agent = Once([EditOutcome("failed", reason="rate_limit", retry_at=lifted)], [block(16)])
     bench = Bench(workspace, agent=agent)
-    state = bench.run(attempts=1)
+    climb, rested = bench.climb(1), list[float]()
+    climb.rest_device = rested.append
+    state = climb.run()
     assert datetime.now(UTC) >= lifted
+    assert len(rested) == 1
     assert bench.decisions() == ["kept"]
     assert [attempt.phase for attempt in state.attempts.values()] == ["abandoned", "recorded"]
     waits = [event for event in Ledger(bench.folder / "ledger.jsonl").events if event["event"] == "climb.waiting"]

@@ -138,6 +138,24 @@ def test_a_device_is_tested_and_profiled_through_the_projects_commands(project: 
     assert shown.stdout.strip().endswith("python profile.py")
 
 
+@pytest.mark.parametrize(
+    ("printed", "code", "why"),
+    [
+        ("88 passed, 2 skipped in 240.10s (0:04:00)", 0, ""),
+        ("49 passed, 40 skipped in 12.00s", 1, "49 tests passed, at least 80"),
+        ("88 passed, 40 skipped in 12.00s", 1, "40 tests were skipped, at most 2"),
+        ("", 1, "no last line of pytest"),
+    ],
+)
+def test_skipped_tests_are_no_proof(project: Project, printed: str, code: int, why: str) -> None:
+    (project.root / "scripts/gdn/gdnctl.toml").write_text("[tests]\nleast_passed = 80\nmost_skipped = 2\n")
+    project.program("dev_tpu.py", f"#!/bin/sh\necho '==== {printed} ===='\n")
+    done = project.gdnctl("dev-tpu-test --cluster us-east5-a --tpu-name me-gdn --tests kernels")
+    assert done.returncode == code, done.stderr
+    assert printed in done.stdout
+    assert why in done.stderr
+
+
 def test_lint_log_has_its_exit_codes(project: Project) -> None:
     log = project.root / "log.md"
     assert project.gdnctl("lint-log").returncode == 0

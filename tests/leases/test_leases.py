@@ -180,6 +180,19 @@ def test_a_broken_command_is_a_usage_error(tmp_path: Path, command: str) -> None
         lease(tmp_path, CommandAllocator("n", "", command, tmp_path / "log"), []).__enter__()
 
 
+def test_a_device_is_not_held_through_a_long_wait(tmp_path: Path, holder: Path) -> None:
+    said: list[str] = []
+    with lease(tmp_path, allocator(tmp_path, holder), said, idle_s=60.0) as held_lease:
+        held_lease.rest(59.0)
+        assert held(tmp_path) == ["held-a"]
+        held_lease.rest(3600.0)
+        assert held(tmp_path) == []
+        assert held_lease.place == ""
+        assert held_lease.ensure() == "a"
+        assert held(tmp_path) == ["held-a"]
+    assert any("nobody uses it for 60 minutes" in line for line in said)
+
+
 def test_agent_and_judge_take_turns(tmp_path: Path, holder: Path) -> None:
     with lease(tmp_path, allocator(tmp_path, holder), []) as held_lease:
         lock = Path(held_lease.environment()["CAIRN_DEVICE_LOCK"])

@@ -102,7 +102,7 @@ def run_climb(
                 interrupts=interrupts,
                 say=say,
             )
-            climb.take_device = None if lease is NO_LEASE else lease.chip
+            climb.take_device, climb.rest_device = (None if lease is NO_LEASE else lease.chip), lease.rest
             say(
                 f"climbing {problem.name} as `{spec.name}` for {spec.target.name}, {spec.attempts} attempts in all"
             )

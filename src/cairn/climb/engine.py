@@ -45,6 +45,7 @@ class Climb:
 
     Attributes:
         take_device: takes the leased device for a judge that measures on it; None when none is leased.
+        rest_device: told before each wait how long it is, so that a leased device is not held for nobody.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Climb:
         self._agent = agent
         self._judges = judges
         self.take_device: TakeDevice | None = None
+        self.rest_device: Callable[[float], None] = lambda seconds: None
         self._say = say
         self.desk = Desk(spec, on_event, interrupts or Interrupts())
         self.ledger = self.desk.ledger
@@ -277,6 +279,7 @@ class Climb:
         until = datetime.now(UTC).timestamp() + seconds
         shown = datetime.fromtimestamp(until, UTC).isoformat(timespec="seconds")
         self.desk.write("climb.waiting", why=why, seconds=round(seconds, 1), until=shown)
+        self.rest_device(seconds)
         self.desk.control.wait(seconds)
 
     def _tidy_after_edits(self) -> None:

@@ -77,6 +77,7 @@ class LeaseRules:
         heartbeat_s: seconds between two looks; a lost device is noticed within two of them.
         reacquire_s: at least so long between two attempts to get a lost device back.
         most_s: a device is held for so long in all; then it is given back, whoever uses it, and not taken again.
+        idle_s: it is given back before a wait that is so long, and taken again after it.
     """
 
     places: Sequence[str]
@@ -86,6 +87,7 @@ class LeaseRules:
     heartbeat_s: float = 15.0
     reacquire_s: float = _LEAST_REACQUIRE_S
     most_s: float = float("inf")
+    idle_s: float = 900.0
 
 
 class Lease:
@@ -154,6 +156,16 @@ class Lease:
                     f"no device `{self.name}` at {places}{why}", hint="try later, or name another place"
                 )
             return self.place
+
+    def rest(self, seconds: float) -> None:
+        """Give the device back when nobody will use it for long; `ensure` gets one again."""
+        with self._guard:
+            if self._held is None or seconds < self._rules.idle_s:
+                return
+            self._held.release()
+            self._held, self._held_s = None, self._spent_s()
+            self._note.unlink(missing_ok=True)
+            self._say(f"gave back {self.name} at {self._place}: nobody uses it for {seconds / 60:.0f} minutes")
 
     def environment(self) -> dict[str, str]:
         """Variables for whoever may use the device beside the climb; they stay the same when its place changes."""
@@ -264,6 +276,9 @@ class NoLease(Lease):
 
     def ensure(self) -> str:
         return ""
+
+    def rest(self, seconds: float) -> None:
+        pass
 
     def environment(self) -> dict[str, str]:
         return {}

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from cairn.cli.gdnctl.config import Config, chosen_tests, find_root, load_config
+from cairn.cli.gdnctl.counted import lacking, run_and_keep
 from cairn.cli.gdnctl.holding import Device, open_allocator
-from cairn.cli.gdnctl.outside import held_device, require, run_through, words_of
+from cairn.cli.gdnctl.outside import held_device, require, words_of
 from cairn.cli.gdnctl.profile_options import knobs, profile_options
 from cairn.cli.output import say
 from cairn.errors import Missing
@@ -81,7 +82,12 @@ def dev_tpu_test(
     code = 0
     for name, command in slices.items():
         say(f"testing {name} on {tpu_name}")
-        code = code or on_device(config, (tpu_name, cluster), f"{command} {pytest_args}".strip(), no_sync=no_sync)
+        words = f"{command} {pytest_args}".strip()
+        found, said = on_device(config, (tpu_name, cluster), words, no_sync=no_sync)
+        if not found and (why := lacking(said, config.tests)):
+            say(f"{name}: {why}")
+            found = 1
+        code = code or found
     context.exit(code)
 
 
@@ -108,7 +114,7 @@ def dev_tpu_profile(
     if dry_run:
         click.echo(command)
         return
-    context.exit(on_device(config, (tpu_name, cluster), command, no_sync=no_sync))
+    context.exit(on_device(config, (tpu_name, cluster), command, no_sync=no_sync)[0])
 
 
 def profiled(config: Config, variables: dict[str, str]) -> str:
@@ -124,8 +130,8 @@ def profiled(config: Config, variables: dict[str, str]) -> str:
     return f"env {settings} {config.profile.command}"
 
 
-def on_device(config: Config, device: tuple[str, str], command: str, *, no_sync: bool) -> int:
-    """Run a shell command on a held device, alone on it; its exit code.
+def on_device(config: Config, device: tuple[str, str], command: str, *, no_sync: bool) -> tuple[int, str]:
+    """Run a shell command on a held device, alone on it; its exit code and its last words.
 
     Args:
         device: its name and its cluster.
@@ -138,4 +144,4 @@ def on_device(config: Config, device: tuple[str, str], command: str, *, no_sync:
     words = words_of(template, {"name": name, "place": place, "cluster": place})
     require(words[0], _HINT)
     with shared_chip(lock, _WAIT_FOR_CHIP_S):
-        return run_through([*words, "/bin/bash", "-lc", command])
+        return run_and_keep([*words, "/bin/bash", "-lc", command])

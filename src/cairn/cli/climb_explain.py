@@ -5,6 +5,7 @@ from typing import Any
 
 from cairn.cli.climbing import Outcome
 from cairn.cli.tables import microseconds
+from cairn.climb.checks import told
 from cairn.climb.failures import RULES
 from cairn.climb.ledger import Ledger
 from cairn.climb.state import Attempt, State, fold
@@ -85,7 +86,7 @@ def _text(attempt: Attempt, data: dict[str, Any]) -> str:
         "detail": attempt.detail,
         "cost": f"{microseconds(attempt.cost_us)} us {kind}{ratio}" if attempt.cost_us is not None else "",
         "receipt": attempt.receipt,
-        "post-checks": "; ".join(f"{each['outcome']}: {each['command']}" for each in attempt.checks),
+        "post-checks": "; ".join(told(each) for each in attempt.checks),
         "decision": f"{attempt.decision}: {data['decision_means']}" if attempt.decision else "",
         "commit": attempt.commit,
         "seconds": f"agent {attempt.agent_s:.1f}, judge {attempt.judge_s:.1f}",

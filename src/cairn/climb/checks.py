@@ -6,6 +6,7 @@ comes back in the same words is settled; only one that changes is worth the furt
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,12 @@ def run_checks(desk: Desk, attempt: Attempt) -> list[dict[str, Any]]:
     finally:
         desk.worktrees.close(name)
     return records
+
+
+def told(check: Mapping[str, Any]) -> str:
+    """A record in words; a check that passed only when it was repeated is told from one that holds."""
+    late = f", only at try {check['tries']}" if check["outcome"] == "passed" and check["tries"] > 1 else ""
+    return f"{check['outcome']}{late}: {check['command']}"
 
 
 def _run(desk: Desk, attempt: Attempt, command: str, places: tuple[Path, Path]) -> dict[str, Any]:

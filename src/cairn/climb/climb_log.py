@@ -6,6 +6,7 @@ Every number in an entry is the ledger's, and every claim is marked as the agent
 from collections.abc import Iterable
 from pathlib import Path
 
+from cairn.climb.checks import told
 from cairn.climb.state import Attempt, State, anchor_us
 from cairn.journal import write_atomic
 
@@ -44,7 +45,7 @@ def entry(attempt: Attempt) -> str:
         "Correctness checks": f"{attempt.verdict} ({attempt.reason})" if attempt.verdict else "not judged",
         "Receipt": attempt.receipt or "",
         "Cost": cost,
-        "Post-checks": "; ".join(f"{check['outcome']}: `{check['command']}`" for check in attempt.checks),
+        "Post-checks": "; ".join(_one_line(told(check)) for check in attempt.checks),
         "Decision": " ".join(filter(None, (attempt.decision, f"({attempt.why})" if attempt.why else ""))),
         "Failure": " ".join(filter(None, (attempt.failure, _one_line(attempt.detail)[:300])))
         if attempt.failure

@@ -13,6 +13,7 @@ from cairn.judge.verdict import Ruling, Verdict
 from cairn.problem import Shape
 
 OWN_FAMILY = "judge:"  # families of the judge's own begin so; on these more was allowed than the problem says
+PRICED = "priced:"  # before a family: with the whole numbers in its inputs that a price is for
 
 
 @dataclass
@@ -84,11 +85,13 @@ class Case:
         check = {"shape": shape, "family": family, "seed": seed, "executor": executor, "outputs": outputs}
         self.checks.append({**check, "stand_in": True} if stand_in else check)
 
-    def allowances(self, output: str) -> list[dict[str, Any]]:
-        """What earlier checks measured of an output, on the problem's own families, against the truth."""
+    def allowances(self, output: str, family: str | None = None) -> list[dict[str, Any]]:
+        """What earlier checks measured of an output against the truth, on one or all of the problem's own families."""
         measured = [
             check["outputs"]
             for check in self.checks
-            if not check["family"].startswith(OWN_FAMILY) and not check.get("stand_in")
+            if not check["family"].startswith(OWN_FAMILY)
+            and not check.get("stand_in")
+            and family in (None, check["family"])
         ]
         return [found for outputs in measured for found in outputs if found["output"] == output]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from cairn.errors import BadInput
 from cairn.judge import correctness, sampling, slices
 from cairn.judge.baseline import Asked, Baseline, against_baseline
-from cairn.judge.case import Case
+from cairn.judge.case import PRICED, Case
 from cairn.judge.correctness import decode
 from cairn.judge.draws import BenchDraws, BenchInputs
 from cairn.judge.examiner import Examiner
@@ -46,6 +46,7 @@ class _Plan:
     part: Part
     cover: Cover | None
     inputs: Future[BenchInputs]
+    priced: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class Confirmer:
         for shape in self._large():
             program = self._programs.lower(case.variant, runner, shape)
             if isinstance(program, bytes):
-                self._plans.append(self._plan(program, shape, sampling.first_blocks(_gain(case))))
+                cells = sampling.first_blocks(_gain(case))
+                self._plans.append(self._plan(program, shape, cells, priced=self._examiner.priced))
 
     def abandon(self) -> None:
         """Nothing more is asked about this variant."""
@@ -94,17 +96,23 @@ class Confirmer:
     def confirm(self, case: Case, runner: Runner, progress: Callable[[str], None]) -> Ruling | None:
         """Every priced shape; the baseline works on one while the variant's program runs at the next.
 
+        Where the price is for certain whole numbers among the inputs (sizes of groups), these are what is checked, or
+        a program could leave out work for them alone; and one shape is checked with others as well.
+
         Raises:
             BadInput: the reference or the baseline fails.
         """
         waiting: list[_Waiting] = []
-        bench, large = self._problem.shapes.bench, self._large()
-        for index, shape in enumerate(bench, start=1):
-            progress(f"shape {index} of {len(bench)}")
+        bench, large, priced = self._problem.shapes.bench, self._large(), self._examiner.priced
+        looks = [(shape, priced) for shape in bench]
+        looks += [(secrets.choice(bench), False)] if priced else []
+        for index, (shape, given) in enumerate(looks, start=1):
+            progress(f"shape {index} of {len(looks)}")
             if shape in large:
-                found = self._look(case, runner, shape)
+                found = self._look(case, runner, shape, priced=given)
             else:
-                found = self._examiner.check(case, runner, shape, secrets.choice(self._problem.families))
+                family = secrets.choice(self._problem.families)
+                found = self._examiner.check_priced(case, runner, shape, f"{PRICED}{family}" if given else family)
             if isinstance(found, Ruling):
                 return found
             if found is not None:
@@ -122,7 +130,8 @@ class Confirmer:
         program = self._programs.lower(case.variant, runner, waiting.shape)
         if isinstance(program, Ruling):
             return program
-        inputs = self._draws.begin(waiting.shape, truth=False)
+        priced = waiting.blocks.inputs.family.startswith(PRICED)
+        inputs = self._draws.begin(waiting.shape, truth=False, priced=priced)
         whole = Part(waiting.shape, ())
         plan = _Plan(
             waiting.shape, program, max(waiting.look.blocks, FIRST), waiting.blocks.seed, whole, None, inputs
@@ -137,14 +146,15 @@ class Confirmer:
     def _large(self) -> list[Shape]:
         return [shape for shape in self._problem.shapes.bench if not self._examiner.affordable(shape)]
 
-    def _plan(self, program: bytes, shape: Shape, cells: int) -> _Plan:
-        """Draw blocks, and begin to draw the inputs that they depend on."""
+    def _plan(self, program: bytes, shape: Shape, cells: int, *, priced: bool = False) -> _Plan:
+        """Draw blocks, and begin to draw the inputs that they depend on; what is priced is known of whole ones."""
         seed = secrets.randbits(31)
-        part, cover = self._part(program, shape, cells, seed)
+        part, cover = (Part(shape, ()), None) if priced else self._part(program, shape, cells, seed)
         truth = bool(part.cuts) and self._examiner.truth_s(part.shape) <= _TRUTH_S
         if part.cuts and not truth and not self._baseline.lowers(part.shape):
             part, cover = Part(shape, ()), None
-        return _Plan(shape, program, cells, seed, part, cover, self._draws.begin(part.shape, truth))
+        inputs = self._draws.begin(part.shape, truth, priced=priced)
+        return _Plan(shape, program, cells, seed, part, cover, inputs, priced)
 
     def _part(self, program: bytes, shape: Shape, cells: int, seed: int) -> tuple[Part, Cover | None]:
         """The part of a shape that blocks lie in, and which elements they are; the whole where that is not known."""
@@ -159,15 +169,15 @@ class Confirmer:
         part = slices.part_at(axes, shape, cover.held)
         return (part, cover) if part.share_of(shape) <= _WORTHWHILE else (Part(shape, ()), None)
 
-    def _look(self, case: Case, runner: Runner, shape: Shape) -> Ruling | _Waiting | None:
+    def _look(self, case: Case, runner: Runner, shape: Shape, *, priced: bool) -> Ruling | _Waiting | None:
         program = self._programs.lower(case.variant, runner, shape)
         if isinstance(program, Ruling):
             return program
-        planned = [plan for plan in self._plans if plan.shape == shape and plan.program == program]
+        planned = [plan for plan in self._plans if plan.program == program and plan.priced == priced]
 
         def sample(cells: int) -> Blocks | Ruling:
             ready = next((plan for plan in planned if plan.cells == cells), None)
-            blocks = self._sample(ready or self._plan(program, shape, cells))
+            blocks = self._sample(ready or self._plan(program, shape, cells, priced=priced))
             if isinstance(blocks, Blocks):
                 case.seeds.append(blocks.inputs.seed)
             return blocks

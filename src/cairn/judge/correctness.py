@@ -12,7 +12,8 @@ better than the floor of the output's type. Small elements are often differences
 matter of luck: there the allowance is wider, and only an answer that is half wrong or worse is refused anyway.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -89,14 +90,19 @@ def decode(array: Wire, where: NDArray[np.bool_] | None = None) -> Array:
     Raises:
         ValueError: an unknown type, or the bytes do not fill the shape.
     """
+    raw = _raw(array)
+    chosen = raw if where is None else raw[where]
+    if array.dtype == "bfloat16":
+        return (chosen.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    return chosen.astype(np.float64)
+
+
+def _raw(array: Wire) -> Array:
+    """The elements as they came; those of bfloat16 as 16 bits."""
     narrow = array.dtype == "bfloat16"
     if not narrow and array.dtype not in _DECODED:
         raise ValueError(f"type {array.dtype} cannot be compared")
-    raw = np.frombuffer(array.data, dtype=np.uint16 if narrow else array.dtype).reshape(array.shape)
-    chosen = raw if where is None else raw[where]
-    if narrow:
-        return (chosen.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    return chosen.astype(np.float64)
+    return np.frombuffer(array.data, dtype=np.uint16 if narrow else array.dtype).reshape(array.shape)
 
 
 def check_form(
@@ -111,7 +117,7 @@ def check_form(
         if output.shape != expected.shape:
             return Ruling("wrong_shape", f"`{name}` has shape {output.shape} instead of {expected.shape}")
         try:
-            decode(output)
+            _raw(output)
         except ValueError as error:
             return Ruling("wrong_shape", f"`{name}`: {error}")
     return None
@@ -123,9 +129,14 @@ def distance(output: Array, truth: Array) -> tuple[float, float]:
         return float("inf"), float("inf")
     if truth.size == 0:
         return 0.0, 0.0
-    size = float(np.sqrt(np.mean(truth**2))) or 1.0
+    size = _rms(truth) or 1.0
     error = output - truth
-    return float(np.sqrt(np.mean(error**2))) / size, float(np.max(np.abs(error))) / size
+    return _rms(error) / size, max(float(error.max()), -float(error.min())) / size
+
+
+def _rms(array: Array) -> float:
+    """Root mean square, without a square of every element in memory; 0 for no elements."""
+    return math.sqrt(float(np.vdot(array, array)) / array.size) if array.size else 0.0
 
 
 def compare(
@@ -137,7 +148,7 @@ def compare(
     floor = tolerance.floor_of(dtype)
     baseline_rms, baseline_peak = distance(baseline, truth)
     rms, peak = distance(candidate, truth)
-    size = float(np.sqrt(np.mean(truth**2))) if truth.size else 0.0
+    size = _rms(truth)
     largest = float(np.max(np.abs(truth))) / size if size else 0.0
     small, baseline_small = distance_of_small((candidate, baseline), truth)
     return OutputError(
@@ -156,6 +167,27 @@ def compare(
     )
 
 
+def compare_as_before(allowed: Sequence[Mapping[str, Any]], candidate: Array, truth: Array) -> OutputError:
+    """One output of a variant against the truth, with the widest allowance of earlier checks, at least one.
+
+    Raises:
+        ValueError: there was none.
+    """
+    rms, peak = distance(candidate, truth)
+    (small,) = distance_of_small([candidate], truth)
+    smalls = [check["allowed_small"] for check in allowed]
+    return OutputError(
+        output=allowed[0]["output"] if allowed else "",
+        rms=rms,
+        peak=peak,
+        allowed_rms=max(check["allowed_rms"] for check in allowed),
+        allowed_peak=max(check["allowed_peak"] for check in allowed),
+        finite=bool(np.isfinite(candidate).all()),
+        small=small,
+        allowed_small=float("inf") if None in smalls else max(smalls),
+    )
+
+
 def distance_of_small(outputs: Sequence[Array], truth: Array) -> list[float]:
     """The error of each of `outputs` over the half of the elements whose truth is smallest, relative to that half.
 
@@ -163,11 +195,11 @@ def distance_of_small(outputs: Sequence[Array], truth: Array) -> list[float]:
     """
     sizes = np.abs(truth).ravel()
     chosen = sizes <= np.median(sizes) if sizes.size else np.zeros(0, np.bool_)
-    size = float(np.sqrt(np.mean(sizes[chosen] ** 2))) if chosen.any() else 0.0
+    size = _rms(sizes[chosen])
     if not size:
         return [0.0 for _ in outputs]
     errors = [(output.ravel() - truth.ravel())[chosen] for output in outputs]
-    return [float(np.sqrt(np.mean(error**2))) / size if np.isfinite(error).all() else np.inf for error in errors]
+    return [_rms(error) / size if np.isfinite(error).all() else np.inf for error in errors]
 
 
 def rule(errors: Sequence[OutputError], where: str) -> Ruling | None:

@@ -15,7 +15,7 @@ import numpy as np
 from cairn.errors import BadInput
 from cairn.judge import correctness
 from cairn.judge.baseline import Asked, Baseline, against_baseline, broken
-from cairn.judge.case import Case
+from cairn.judge.case import PRICED, Case
 from cairn.judge.correctness import OutputError, Wire, decode
 from cairn.judge.executors import Executor
 from cairn.judge.probing import Checked, Prober
@@ -107,22 +107,20 @@ class Examiner:
             return Ruling("unreplayable", f"{case.doubt.detail}; right in the interpreter, which it could fool")
         return None
 
+    @property
+    def priced(self) -> bool:
+        """Whether the problem's price is for certain whole numbers among the inputs."""
+        return self._oracle.given(self._problem.shapes.bench[0]) is not None
+
     def check(self, case: Case, runner: Runner, shape: Shape, family: str) -> Ruling | None:
         """One fresh draw of a family at a shape, in full and against the truth; None when it holds."""
         program = self._programs.lower(case.variant, runner, shape)
         if isinstance(program, Ruling):
             return program
         started = time.monotonic()  # without the lowering, in which a variant may sleep as long as it likes
-        draw = self._oracle.draw(secrets.randbits(31), shape, family)
-        took = time.monotonic() - started
-        self._truth_s[_key(shape)] = min(took, self._truth_s.get(_key(shape), took))
-        case.seeds.append(draw.seed)
+        draw = self._drawn(case, shape, family)
         self._baseline_of = (draw, self._baseline.begin(shape, draw.specs, draw.blobs))
-        outputs = self._executor.run(program, draw.specs, draw.blobs)
-        executor = self._executor.name
-        if isinstance(outputs, Ruling) and outputs.reason == "unreplayable":
-            case.doubt = case.doubt or outputs
-            outputs, executor = self._interpret(runner, draw), "interpreter"
+        outputs, executor = self._answer(case, runner, program, draw)
         if isinstance(outputs, Ruling):
             return outputs
         ruling = self._compare(case, outputs, draw, executor)
@@ -130,6 +128,43 @@ class Examiner:
         checkable = ruling is None and executor != "interpreter"
         self._checked = Checked(program, draw, outputs, self._baseline_outputs(draw)) if checkable else None
         return ruling
+
+    def check_priced(self, case: Case, runner: Runner, shape: Shape, family: str) -> Ruling | None:
+        """Like `check`, where the baseline is dear: it is only asked when what it allowed before is not enough."""
+        program = self._programs.lower(case.variant, runner, shape)
+        if isinstance(program, Ruling):
+            return program
+        draw = self._drawn(case, shape, family)
+        outputs, executor = self._answer(case, runner, program, draw)
+        if isinstance(outputs, Ruling):
+            return outputs
+        ruling = correctness.check_form(outputs, draw.truth, self._names, self._dtypes)
+        if ruling is not None:
+            return ruling
+        errors = [
+            correctness.compare_as_before(case.allowances(name, family.removeprefix(PRICED)), decode(mine), truth)
+            for name, mine, truth in zip(self._names, outputs, draw.truth, strict=True)
+        ]
+        if correctness.rule(errors, draw.where) is not None:
+            return self._compare(case, outputs, draw, executor)
+        case.note_check(shape, family, draw.seed, executor, errors, stand_in=True)
+        return self._properties_hold(draw, outputs)
+
+    def _drawn(self, case: Case, shape: Shape, family: str) -> Draw:
+        started = time.monotonic()
+        draw = self._oracle.draw(secrets.randbits(31), shape, family)
+        took = time.monotonic() - started
+        self._truth_s[_key(shape)] = min(took, self._truth_s.get(_key(shape), took))
+        case.seeds.append(draw.seed)
+        return draw
+
+    def _answer(self, case: Case, runner: Runner, program: bytes, draw: Draw) -> tuple[list[Wire] | Ruling, str]:
+        """What a program answers to a draw, and who ran it."""
+        outputs = self._executor.run(program, draw.specs, draw.blobs)
+        if isinstance(outputs, Ruling) and outputs.reason == "unreplayable":
+            case.doubt = case.doubt or outputs
+            return self._interpret(runner, draw), "interpreter"
+        return outputs, self._executor.name
 
     def _refuse_trivial(self) -> None:
         """A problem that zeros, the mean or an input itself would solve is refused."""
@@ -153,9 +188,9 @@ class Examiner:
         errors = self._errors(outputs, self._baseline_outputs(draw), draw)
         case.note_check(draw.shape, draw.family, draw.seed, executor, errors)
         self._trivial.add(draw, errors)
-        ruling = correctness.rule(errors, draw.where)
-        if ruling is not None:
-            return ruling
+        return correctness.rule(errors, draw.where) or self._properties_hold(draw, outputs)
+
+    def _properties_hold(self, draw: Draw, outputs: Sequence[Wire]) -> Ruling | None:
         broken = self._oracle.broken_properties(draw, outputs)
         return Ruling("broken_property", f"{', '.join(broken)} on {draw.where}") if broken else None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cairn.errors import CairnError
 from cairn.judge import slices
+from cairn.judge.case import PRICED
 from cairn.judge.correctness import Array
 from cairn.judge.protocol import Oracle, Specs
 from cairn.judge.slices import Axis
@@ -38,12 +39,15 @@ class BenchDraws:
         self._thread = ThreadPoolExecutor(1, "draws")
         self._begun: list[Future[BenchInputs]] = []
 
-    def begin(self, shape: Shape, truth: bool) -> Future[BenchInputs]:
+    def begin(self, shape: Shape, truth: bool, *, priced: bool = False) -> Future[BenchInputs]:
         """Begin to draw, with a seed and a family chosen now; the variant must have been loaded.
+
+        `priced`: with the whole numbers in them that the problem's price is for.
 
         The future raises BadInput where the reference fails.
         """
         seed, family = secrets.randbits(31), secrets.choice(self._problem.families)
+        family = f"{PRICED}{family}" if priced else family
         self._begun.append(self._thread.submit(self._draw, seed, shape, family, truth))
         return self._begun[-1]
 

@@ -12,6 +12,7 @@ from arrays import pack, unpack  # type: ignore[import-not-found]
 from input_domains import Domain, domains_of  # type: ignore[import-not-found]
 
 Reply = tuple[dict[str, Any], list[bytes]]
+PRICED = "priced:"  # before a family: with the whole numbers that a price is for
 _state: dict[str, Any] = {}
 
 
@@ -105,12 +106,22 @@ def _domains_at(shape: dict[str, int]) -> list[Domain]:
 def _make(header: dict[str, Any]) -> tuple[Any, ...]:
     """Inputs for a seed, shape and family; a family of the judge's own is made from the problem's first."""
     seed, shape, family = header["seed"], dict(header["shape"]), header["family"]
+    if family.startswith(PRICED):
+        return _with_priced(_make({**header, "family": family.removeprefix(PRICED)}), shape)
     make = _state["module"].make_inputs
     if not family.startswith(own_families.PREFIX):
         return tuple(make(seed, shape, family=family))
     drawn = tuple(np.asarray(array) for array in make(seed, dict(shape), family=_state["families"][0]))
     name = family.removeprefix(own_families.PREFIX)
     return tuple(own_families.derive(name, seed, drawn, _domains_at(shape)))
+
+
+def _with_priced(inputs: tuple[Any, ...], shape: dict[str, int]) -> tuple[Any, ...]:
+    """These inputs, with the whole numbers in them that a price is for."""
+    arrays = [np.asarray(array) for array in inputs]
+    for place, values in _state["module"].priced_with(shape).items():
+        arrays[place] = np.asarray(values).astype(arrays[place].dtype).reshape(arrays[place].shape)
+    return tuple(arrays)
 
 
 def _inputs(header: dict[str, Any]) -> Reply:

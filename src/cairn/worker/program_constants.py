@@ -37,7 +37,7 @@ def constant_contents(operation: Any, sizes: Set[int]) -> list[Any]:
     element = _COMPLEX.get(str(ir.ShapedType(type_).element_type))
     if element is not None:
         raw = re.search(r'dense<"0x([0-9A-F]+)">', operation.get_asm())
-        values = np.frombuffer(bytes.fromhex(raw[1]) if raw else b"", element)
+        values: Any = np.frombuffer(bytes.fromhex(raw[1]) if raw else b"", element)
         return [values.real.astype(np.float64), values.imag.astype(np.float64)]
     try:
         return [constant(operation.attributes["value"], kind_of(type_)).astype(np.float64)]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from jaxlib.mlir import ir
+from mosaic_build import integers  # type: ignore[import-not-found]
 from mosaic_types import Unreplayable, dtype_named  # type: ignore[import-not-found]
 
 COMPOSITE = "stablehlo.composite"
@@ -65,9 +66,7 @@ def _dimensions(operation: Any) -> list[list[int]]:
     attributes = ir.DictAttr(operation.attributes["composite_attributes"])
     if {attributes[index].name for index in range(len(attributes))} != {_NUMBERS, "precision_config"}:
         raise Unreplayable("a ragged dot with unknown attributes")
-    return [
-        [int(number) for number in ir.DenseIntElementsAttr(item)] for item in ir.ArrayAttr(attributes[_NUMBERS])
-    ]
+    return [integers(item) for item in ir.ArrayAttr(attributes[_NUMBERS])]
 
 
 def _ragged_dot(rows: Any, matrices: Any, sizes: Any, *, rounded: bool) -> Any:

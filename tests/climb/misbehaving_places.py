@@ -5,13 +5,13 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from misbehaviour import PROJECT, VARIANT, act, edit, shell
+from misbehaviour import PROJECT, RUN, VARIANT, act, edit, shell
 
 LOGS = os.environ.get("CAIRN_LOG_DIR", ".")
+TEMPORARY = RUN / "tmp"  # as `cairn climb` sets TMPDIR; nobody's real one is touched
 
 
 def dig(folder: str, name: str, depth: int) -> None:
@@ -32,7 +32,7 @@ def dig(folder: str, name: str, depth: int) -> None:
 @act
 def folders_without_bottom() -> None:
     edit(16)
-    for place in (".", LOGS, tempfile.gettempdir()):
+    for place in (".", LOGS, str(TEMPORARY)):
         dig(place, "d", 1900)
 
 
@@ -127,7 +127,7 @@ def logs_hold_folders() -> None:
 @act
 def temporary_folder_is_shut() -> None:
     edit(32)
-    folder = Path(tempfile.mkdtemp())
+    folder = TEMPORARY / "closed"
     (folder / "inner" / "more").mkdir(parents=True)
     shell(f"chmod -R 000 '{folder}'")
 
@@ -135,7 +135,7 @@ def temporary_folder_is_shut() -> None:
 @act
 def temporary_folder_is_gone() -> None:
     edit(64)
-    shell('rm -rf "$TMPDIR"; mv "$TMPDIR" "$TMPDIR.moved"; echo x > "$TMPDIR"')
+    shell(f"rm -rf '{TEMPORARY}'; mv '{TEMPORARY}' '{TEMPORARY}.moved'; echo x > '{TEMPORARY}'")
 
 
 @act

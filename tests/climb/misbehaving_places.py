@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -154,7 +155,8 @@ def fills_shared_memory() -> None:
 def reaches_for_the_workers_folders() -> None:
     """What the judge's processes write lies in one folder of the user, outside the project."""
     edit(64)
-    shell(f"rm -rf /tmp/cairn-{os.geteuid()}/*; touch /tmp/cairn-{os.geteuid()}/planted")
+    home = Path(tempfile.gettempdir(), f"cairn-{os.geteuid()}")  # the climb's, and so behind its fence
+    shell(f"rm -rf '{home}'/*; touch '{home}/planted'")
 
 
 @act

@@ -136,7 +136,8 @@ def distance(output: Array, truth: Array) -> tuple[float, float]:
 
 def _rms(array: Array) -> float:
     """Root mean square, without a square of every element in memory; 0 for no elements."""
-    return math.sqrt(float(np.vdot(array, array)) / array.size) if array.size else 0.0
+    flat = array.ravel()
+    return math.sqrt(float(np.einsum("i,i->", flat, flat)) / flat.size) if flat.size else 0.0
 
 
 def compare(

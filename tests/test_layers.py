@@ -5,6 +5,7 @@ planted fault that it must find.
 """
 
 import ast
+import graphlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,6 +147,33 @@ def test_arrows_point_down() -> None:
 )
 def test_planted_import_is_found(importer: str, module: str) -> None:
     assert layer_faults(Import(importer, 1, module))
+
+
+def circle_of(arrows: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle; empty where there is none."""
+    try:
+        graphlib.TopologicalSorter(arrows).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_in_a_circle() -> None:
+    """Wherever the import stands: one inside a function only hides a circle from Python."""
+    arrows: dict[str, set[str]] = {}
+    for path in python_files(SRC):
+        name = path.relative_to(SRC).with_suffix("").as_posix().replace("/", ".")
+        inside = "worker." if name.startswith("worker.") else ""
+        found = {each.module.removeprefix("cairn.") for each in imports_of(path, ast.parse(path.read_text()), SRC)}
+        arrows[name] = {module for each in found for module in (each, f"{inside}{each}")} - {name}
+    arrows = {name: {module for module in modules if module in arrows} for name, modules in arrows.items()}
+    assert sum(map(len, arrows.values())) > 500, "looked at too few imports"
+    assert not circle_of(arrows)
+
+
+def test_planted_circle_is_found() -> None:
+    assert circle_of({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+    assert not circle_of({"a": {"b", "c"}, "b": {"c"}})
 
 
 def test_kernels_import_no_cairn() -> None:

@@ -22,7 +22,8 @@ from fleets import fleet_bench  # noqa: E402
 from cairn.climb.ledger import Event, Ledger  # noqa: E402
 from cairn.climb.occupancy import fleet_use  # noqa: E402
 from cairn.errors import Unreachable  # noqa: E402
-from cairn.execution.places import Place, Wanted, open_places  # noqa: E402
+from cairn.execution.hosts import Wanted  # noqa: E402
+from cairn.execution.places import Place, open_places  # noqa: E402
 from cairn.judge.receipt import ReceiptBook  # noqa: E402
 from cairn.worker_process import WorkerProcess, probe_isolation  # noqa: E402
 from workspace import Workspace  # noqa: E402

@@ -13,11 +13,12 @@ import pytest
 from cairn.cli.main import main
 from cairn.climb.ledger import Event, Ledger
 from cairn.errors import Missing, Unreachable, UsageError
-from cairn.execution.places import Place, Wanted, open_places
+from cairn.execution.hosts import Wanted
+from cairn.execution.places import Place, open_places
 from cairn.worker_process import WorkerProcess
 from places.fleets import fleet_bench
 from places.loopback_ssh import SSHD, running_sshd
-from workspace import Workspace
+from workspace import Workspace, quickly_timed
 
 PYTHON = Path(sys.executable)
 LOOPBACK = Wanted("ssh", ["loopback"], sys.executable)
@@ -43,6 +44,7 @@ def test_the_same_verdict_here_and_there(
 ) -> None:
     """Receipts differ in where and when they were made, and in what was measured."""
     assert sshd
+    quickly_timed(workspace.problem)
     (workspace.problem / "variants" / "twice.py").write_text(
         sleeping()
         + "def run(x, y, *, config):\n    for _ in range(40):\n        y = (y * 3.0 + x) / 3.0 - x / 3.0\n"

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cairn.errors import Unreachable
-from cairn.execution.places import Bundle, bundle
+from cairn.execution.hosts import Bundle, bundle
 from cairn.lab.installed import versions_of
 from cairn.process import MARKER
 from cairn.worker import wire

@@ -8,7 +8,7 @@ import click
 from cairn.errors import UsageError
 
 if TYPE_CHECKING:  # commands are declared without loading what they need to run
-    from cairn.execution.places import Wanted
+    from cairn.execution.hosts import Wanted
     from cairn.roofline import Target
 
 F = TypeVar("F", bound=Any)
@@ -61,7 +61,7 @@ def wanted_of(options: Mapping[str, Any], target: "Target") -> "Wanted":
         UsageError: a backend for a target that needs no device, slots where they would spoil each other's timing, or
             a resource that is not NAME=COUNT.
     """
-    from cairn.execution.places import Wanted
+    from cairn.execution.hosts import Wanted
 
     backend, addresses, slots = options["backend"], tuple(options["addresses"]), options.get("slots")
     if backend != "local" and not target.measured:

@@ -6,19 +6,18 @@ never leave; what travels is the worker folder, once, under the hash of its cont
 """
 
 import contextlib
-import hashlib
-import io
 import json
 import shlex
 import sys
-import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from cairn.errors import UsageError
+from cairn.execution.hosts import Backend, Host, Wanted
+from cairn.execution.places_ray import RayBackend
+from cairn.execution.places_ssh import SshBackend
 from cairn.journal import write_atomic
 from cairn.worker import wire
 from cairn.worker.scratch import scratch
@@ -35,51 +34,6 @@ class Place:
     name: str
     python: Path
     renew: Callable[[], None] = lambda: None
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a user asks for: a backend, its addresses, and the interpreter on the hosts that has jax.
-
-    `slots` and `resources` are for a cluster: how many workers to hold, and what each needs.
-    """
-
-    backend: str
-    addresses: Sequence[str] = ()
-    far_python: str = ""
-    slots: int = 1
-    resources: Mapping[str, float] = field(default_factory=dict)
-
-
-class Host(Protocol):
-    """A host that a backend has opened."""
-
-    name: str
-
-    def facts(self) -> dict[str, Any]:
-        """What `near.py` needs to reach it now: a command, or an address and a token.
-
-        Raises:
-            Unreachable: it does not answer.
-        """
-        ...
-
-
-Opened = Sequence[tuple[Host, dict[str, Any] | None]]
-
-
-class Backend(Protocol):
-    """Opens hosts."""
-
-    def open(self, wanted: Wanted, folder: Path) -> AbstractContextManager[Opened]:
-        """Connect; on leaving, everything that was started on the hosts is ended.
-
-        Gives each host with its facts, or with None when it does not answer yet.
-
-        Raises:
-            Missing: a host lacks what is needed. Unreachable: no host answers.
-        """
-        ...
 
 
 @contextlib.contextmanager
@@ -102,12 +56,8 @@ def open_places(wanted: Wanted, home_python: Path) -> Iterator[list[Place]]:
 
 def _backend(name: str) -> Backend:
     if name == "ssh":
-        from cairn.execution.places_ssh import SshBackend
-
         return SshBackend()
     if name == "ray":
-        from cairn.execution.places_ray import RayBackend
-
         return RayBackend()
     raise UsageError(f"no backend `{name}`", hint="one of local, ssh, ray")
 
@@ -128,25 +78,3 @@ def _place(folder: Path, home_python: Path, host: Host, facts: Mapping[str, Any]
     program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', encoding="utf-8")
     program.chmod(0o700)
     return Place(host.name, program, lambda: write(host.facts()))
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """The worker folder as a compressed archive; `digest` names its content."""
-
-    digest: str
-    archive: bytes
-
-
-def bundle() -> Bundle:
-    """Pack the worker folder; the same content gives the same digest on every machine."""
-    files = sorted(path for path in WORKER_FOLDER.glob("*.py") if path.is_file())
-    digest, stream = hashlib.sha256(), io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for path in files:
-            content = path.read_bytes()
-            digest.update(f"{path.name} {len(content)}\n".encode() + content)
-            member = tarfile.TarInfo(path.name)
-            member.size, member.mode = len(content), 0o644
-            archive.addfile(member, io.BytesIO(content))
-    return Bundle(digest.hexdigest(), stream.getvalue())

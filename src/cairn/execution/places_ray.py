@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.errors import Missing, Unreachable
-from cairn.execution.places import Opened, Wanted, bundle
+from cairn.execution.hosts import Opened, Wanted, bundle
 
 _READY_S, _AGAIN_S, _SPARE_S, _END_S = 300.0, 10.0, 15.0, 20.0
 _LOG_CHARS = 400

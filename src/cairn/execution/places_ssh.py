@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.errors import Missing, Unreachable, UsageError
-from cairn.execution.places import Bundle, Host, Opened, Wanted, bundle
+from cairn.execution.hosts import Bundle, Host, Opened, Wanted, bundle
 
 _CONNECT_S, _ASK_S = 20.0, 60.0
 _OPTIONS = (

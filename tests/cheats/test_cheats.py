@@ -17,12 +17,13 @@ from cairn.judge.referee import Judge
 from cairn.judge.verdict import REASONS, Verdict
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
-from workspace import TOY
+from workspace import TOY, toy_to_time
 
 CORPUS = sorted((Path(__file__).parent / "axpy").glob("*.py"))
 CLOCK = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 31, 44}
-# honest on a CPU, where a copy is done when it is begun; and so slow there that timing takes minutes
+# honest on a CPU, where a copy is done when it is begun, no kernel has a configuration, and the other branch is taken
 CHIP_ONLY = {"copy_not_waited_for", "counter_decides_the_work", "tiny_steps"}
+CHIP_ONLY |= {"configuration_twice", "second_function", "honest_on_the_cpu"}
 LIMITS = JudgeLimits(load_s=20, export_s=30, call_s=40, memory_bytes=3 * 2**30)
 
 pytestmark = [pytest.mark.tpu_compiler, pytest.mark.timeout(180)]
@@ -54,8 +55,9 @@ def judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
 
 
 @pytest.fixture(scope="module")
-def measuring_judge() -> Iterator[Judge]:
-    with Judge(load_problem(TOY), parse_target("cpu:device"), python=Path(sys.executable), limits=LIMITS) as judge:
+def measuring_judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+    toy = toy_to_time(tmp_path_factory.mktemp("toy"))
+    with Judge(load_problem(toy), parse_target("cpu:device"), python=Path(sys.executable), limits=LIMITS) as judge:
         yield judge
 
 

@@ -25,7 +25,7 @@ from cairn.judge.referee import Judge
 from cairn.judge.timing import TimingPlan
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
-from workspace import TOY
+from workspace import toy_to_time
 
 PYTHON = Path(sys.executable)
 HEAD = (
@@ -142,8 +142,9 @@ def test_a_climb_spends_its_error_rate_once() -> None:
 
 
 @pytest.fixture(scope="module")
-def judge() -> Iterator[Judge]:
-    with Judge(load_problem(TOY), parse_target("cpu:device"), python=Path(sys.executable)) as judge:
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+    problem = load_problem(toy_to_time(tmp_path_factory.mktemp("toy")))
+    with Judge(problem, parse_target("cpu:device"), python=Path(sys.executable)) as judge:
         yield judge
 
 
@@ -229,7 +230,7 @@ def test_the_same_code_in_other_words_is_not_kept(judge: Judge) -> None:
 
 
 def test_a_variant_that_is_right_only_on_small_shapes_is_caught_while_timed(judge: Judge) -> None:
-    """The check shapes have up to 192 rows, the timed one 4096: what was timed is compared as well."""
+    """The check shapes have up to 192 rows, the timed one 1024: what was timed is compared as well."""
     case = judge.judge(variant("return 2.0 * x + y if x.shape[0] < 1000 else 2.0 * x"))
     assert case.ruling is not None
     assert (case.verdict.value, case.ruling.reason) == ("DISCARD", "wrong_output")

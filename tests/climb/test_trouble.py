@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from climbs import BRANCH, VARIANT, Bench
+from climbs import BRANCH, VARIANT, Bench, Killed
 from fakes import FakeJudge, block
 
 from cairn.agents.protocol import EditOutcome, EditTask, Usage
@@ -89,6 +89,23 @@ def test_a_rate_limit_is_waited_for_and_not_counted(workspace: Workspace) -> Non
     assert [attempt.phase for attempt in state.attempts.values()] == ["abandoned", "recorded"]
     waits = [event for event in Ledger(bench.folder / "ledger.jsonl").events if event["event"] == "climb.waiting"]
     assert [event["why"].split(":")[0] for event in waits] == ["rate_limit"]
+
+
+@pytest.mark.parametrize("reason", ["rate_limit", "infra"])
+def test_trouble_of_the_machine_does_not_count_although_a_kill_came_first(
+    workspace: Workspace, reason: str
+) -> None:
+    bench = Bench(workspace, agent=Once([EditOutcome("failed", reason=reason)], [block(16)]))
+
+    def kill(event: Event) -> None:
+        if event["event"] == "attempt.edited" and event["failure"]:
+            raise Killed
+
+    with pytest.raises(Killed):
+        bench.run(attempts=1, on_event=kill)
+    state = bench.run(attempts=1)
+    assert bench.decisions() == ["kept"]
+    assert [attempt.phase for attempt in state.attempts.values()] == ["abandoned", "recorded"]
 
 
 def test_a_rate_limit_beyond_the_budget_ends_the_climb(workspace: Workspace) -> None:

@@ -20,7 +20,7 @@ from cairn.climb.climb_log import write_log
 from cairn.climb.crew import Begun, Crew, Judged
 from cairn.climb.desk import Desk
 from cairn.climb.ends import counts_as_failure
-from cairn.climb.failures import AGENT, DISK, INFRA, class_of_agent
+from cairn.climb.failures import AGENT, DISK, INFRA, RATE_LIMIT, class_of_agent
 from cairn.climb.likeness import likeness_of
 from cairn.climb.message import candidate_message, commit_message
 from cairn.climb.planning import task_for
@@ -144,6 +144,8 @@ class Phases:
         for attempt in attempts:
             if attempt.phase in ("planned", "editing"):
                 self.put_aside(attempt, "the climb was killed before the edit was done")
+            if attempt.phase == "edited" and attempt.failure in (INFRA, RATE_LIMIT):
+                self.put_aside(attempt, attempt.detail[:300], attempt.failure)  # a kill came before it was
             if attempt.phase == "edited":
                 self._commit(attempt)
         self.judge([each for each in attempts if each.phase in ("committed", "judging", "blocked")])

@@ -164,9 +164,8 @@ def test_without_the_token_nothing_is_started(python: Callable[..., Path], far: 
     assert not children(far)
 
 
-def test_a_bundle_is_named_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_is_named_by_its_content(tmp_path: Path) -> None:
     first: Bundle = bundle()
     assert bundle().digest == first.digest
     (tmp_path / "far.py").write_text("changed")
-    monkeypatch.setattr("cairn.execution.places.WORKER_FOLDER", tmp_path)
-    assert bundle().digest != first.digest
+    assert bundle(tmp_path).digest != first.digest

@@ -65,9 +65,9 @@ class Bundle:
     archive: bytes
 
 
-def bundle() -> Bundle:
+def bundle(folder: Path = WORKER_FOLDER) -> Bundle:
     """Pack the worker folder; the same content gives the same digest on every machine."""
-    files = sorted(path for path in WORKER_FOLDER.glob("*.py") if path.is_file())
+    files = sorted(path for path in folder.glob("*.py") if path.is_file())
     digest, stream = hashlib.sha256(), io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         for path in files:

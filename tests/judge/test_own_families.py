@@ -186,7 +186,9 @@ def test_an_author_who_thought_of_one_family_is_still_protected(tmp_path: Path) 
     with Judge(load_problem(folder), parse_target("tpu-v5p"), python=PYTHON) as judge:
         honest = judge.check(VariantSource.read(folder / "variants" / "pallas_rows.py"))
         assert honest.ruling is None
-        assert honest.facts["own_families"]["judge:large"] == "held"
+        said = honest.facts["own_families"]
+        asked = {key.split(" at ")[0]: what for key, what in said.items()}
+        assert asked["judge:large"] == "held", said
         for name, (body, reasons) in VARIANTS.items():
             case = judge.check(VariantSource(name.replace(" ", "_"), f"{HEAD}    {body}\n".encode()))
             assert case.ruling is not None, name

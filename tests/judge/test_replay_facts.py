@@ -247,3 +247,13 @@ def test_a_program_written_by_hand_that_talks_to_the_host_is_refused_and_reporte
     assert "stablehlo.outfeed" in replayer.inspect(forged_bytes).host_callbacks
     with pytest.raises(Unreplayable, match=r"stablehlo\.create_token"):
         replayed(replayer, forged_bytes, X)
+
+
+def test_a_header_that_names_other_arrays_than_the_text_is_refused(replayer: Replayer) -> None:
+    program = export.export(jax.jit(lambda x: x * 2), platforms=["tpu"])(X)
+    narrow = tuple(jax.core.ShapedArray(aval.shape, jnp.bfloat16) for aval in program.out_avals)
+    forged = bytes(dataclasses.replace(program, out_avals=narrow).serialize())
+    with pytest.raises(Unreplayable, match="other arrays"):
+        replayer.inspect(forged)
+    with pytest.raises(Unreplayable, match="other arrays"):
+        replayed(replayer, forged, X)

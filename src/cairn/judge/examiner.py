@@ -32,6 +32,8 @@ _LOOSEST_RMS = 0.5
 _LEAST_DRAWS = 3
 # how long a full check of a bench shape may take; beyond it, blocks are sampled
 _FULL_CHECK_S = 20.0
+# how long the truth at a priced shape may take for the judge's own families to be asked about there
+_QUICK_S = 2.0
 
 
 @dataclass
@@ -228,6 +230,14 @@ class Examiner:
         known = self._problem.shapes.check[0]
         times = _times_the_work(self._oracle.cost(shape), self._oracle.cost(known))
         return self._seconds.get(_key(known), 0.0) * times <= _FULL_CHECK_S
+
+    def quick(self, shape: Shape) -> bool:
+        """Whether several full checks of a shape can be afforded."""
+        mine = self._oracle.cost(shape)
+        whole_s = [
+            seconds * _times_the_work(mine, self._oracle.cost(dict(key))) for key, seconds in self._seconds.items()
+        ]
+        return min(whole_s, default=0.0) <= _FULL_CHECK_S and self.truth_s(shape) <= _QUICK_S
 
     def truth_s(self, shape: Shape) -> float:
         """About how many seconds inputs and their truth take, from the most work of that kind that was seen."""

@@ -10,6 +10,7 @@ on each other in ways that only its author knows; but where it answers, it has t
 """
 
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -32,10 +33,12 @@ CLEARLY_RIGHT_RMS = 0.05
 # equal elements are neither largest nor first: which one an index names is nobody's promise
 _WITH_TIES = {"judge:constant", "judge:one_hot", "judge:blocks"}
 _SHAPES_TRIED = 8
+# how long families at a priced shape are asked about after the first, for which programs are compiled
+_PRICED_S = 2.0
 
 
 class OwnFamilies:
-    """Shows variants inputs beyond the problem's own families, at the first check shape."""
+    """Shows variants inputs beyond the problem's own families."""
 
     def __init__(
         self, problem: Problem, oracle: Oracle, programs: Programs, executor: Executor, baseline: Baseline
@@ -47,6 +50,7 @@ class OwnFamilies:
         self._names = list(problem.outputs)
         self._dtypes = list(problem.outputs.values())
         self._baseline = baseline
+        self._small = [*problem.shapes.check, *problem.shapes.heldout]
         self._new_shapes: list[Shape | None] = []
         own = problem.tolerance
         floors = {dtype: _WIDER_FLOOR * own.floor_of(dtype) for dtype in self._dtypes}
@@ -62,18 +66,47 @@ class OwnFamilies:
         made = self._oracle.domains(self._problem.shapes.check[0]).families
         return [name for name in made if not (exact and name in _WITH_TIES)]
 
-    def examine(self, case: Case, runner: Runner) -> Ruling | None:
-        """None when a variant is right on every family that the problem can be asked about, and on a new shape."""
-        said = case.facts.setdefault("own_families", {})
-        shape = self._problem.shapes.check[0]
-        for family in self.names():
-            program = self._programs.lower(case.variant, runner, shape)
-            if isinstance(program, Ruling):
-                return program
-            ruling, said[family] = self._ask(case, program, shape, family)
+    def examine(self, case: Case, runner: Runner, priced: Sequence[Shape]) -> Ruling | None:
+        """None when a variant is right on every family that the problem can be asked about, and on a new shape.
+
+        Each family is asked about at a shape drawn from the check and held-out ones, so that no program can be careful
+        at one shape only; and at one of the `priced` shapes, which are small enough for it, as long as there is time.
+        """
+        case.facts.setdefault("own_families", {})
+        names = self.names()
+        for family in names:
+            ruling = self._ask_at(case, runner, secrets.choice(self._small), family)
             if ruling is not None:
                 return ruling
+        ruling = self._at_a_priced_shape(case, runner, names, priced)
+        if ruling is not None:
+            return ruling
         return self._new_shape(case, runner)
+
+    def _at_a_priced_shape(
+        self, case: Case, runner: Runner, names: Sequence[str], priced: Sequence[Shape]
+    ) -> Ruling | None:
+        """As many families as can be asked about in a few seconds, in random order, at one shape."""
+        if not priced:
+            return None
+        shape, until = secrets.choice(priced), float("inf")
+        for family in secrets.SystemRandom().sample(names, len(names)):
+            ruling = self._ask_at(case, runner, shape, family)
+            if ruling is not None:
+                return ruling
+            until = min(until, time.monotonic() + _PRICED_S)
+            if time.monotonic() > until:
+                break
+        return None
+
+    def _ask_at(self, case: Case, runner: Runner, shape: Shape, family: str) -> Ruling | None:
+        """Ask about one family at one shape, and write down what became of it."""
+        program = self._programs.lower(case.variant, runner, shape)
+        if isinstance(program, Ruling):
+            return program
+        where = " ".join(f"{name}={size}" for name, size in shape.items())
+        ruling, case.facts["own_families"][f"{family} at {where}"] = self._ask(case, program, shape, family)
+        return ruling
 
     def _ask(self, case: Case, program: bytes, shape: Shape, family: str) -> tuple[Ruling | None, str]:
         """Two fresh draws at most: what fails twice is wrong, what fails once was close to its limit."""

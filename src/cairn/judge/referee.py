@@ -339,7 +339,11 @@ class Judge:
         program = self._programs.lower(case.variant, runner, shape)
         if isinstance(program, Ruling):
             return program
-        return self._reader.holds_answer(case, program, shape) or self._own_families.examine(case, runner)
+        ruling = self._reader.holds_answer(case, program, shape)
+        if ruling is not None:
+            return ruling
+        priced = [each for each in self.problem.shapes.bench if self._examiner.quick(each)]
+        return self._own_families.examine(case, runner, priced)
 
     def _confirm(self, case: Case, runner: Runner) -> Ruling | None:
         assert self._confirmer is not None

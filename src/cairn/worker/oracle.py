@@ -46,7 +46,7 @@ def _load(header: dict[str, Any]) -> Reply:
     missing = [name for name in ("make_inputs", "reference", "cost") if not callable(getattr(module, name, None))]
     if missing:
         raise AttributeError(f"{path.name} lacks {', '.join(missing)}")
-    _state.update(module=module, families=list(header.get("families", ["normal"])), domains={})
+    _state.update(module=module, families=list(header.get("families", ["normal"])), domains={}, drawn=[])
     return {"has_properties": callable(getattr(module, "properties", None))}, []
 
 
@@ -90,16 +90,21 @@ def _domains(header: dict[str, Any]) -> Reply:
 
 
 def _domains_at(shape: dict[str, int]) -> list[Domain]:
-    """Domains of the inputs, from one draw of every family and a second one of the first."""
+    """Domains of the inputs: what is declared at a shape, and what draws at the first one that was asked about show.
+
+    Those are one draw of every family and a second one of the first; drawing at each shape would take seconds.
+    """
     key = tuple(shape.items())
     if key not in _state["domains"]:
         module, families = _state["module"], _state["families"]
-        draws = [
-            module.make_inputs(seed, dict(shape), family=family)
-            for seed, family in enumerate([families[0], *families])
-        ]
+        if not _state["drawn"]:
+            _state["drawn"] = [
+                module.make_inputs(seed, dict(shape), family=family)
+                for seed, family in enumerate([families[0], *families])
+            ]
         declared = getattr(module, "input_domains", None)
-        _state["domains"][key] = domains_of(draws, None if declared is None else list(declared(dict(shape))))
+        said = None if declared is None else list(declared(dict(shape)))
+        _state["domains"][key] = domains_of(_state["drawn"], said)
     return list(_state["domains"][key])
 
 

@@ -25,6 +25,7 @@ from stablehlo_program import (  # type: ignore[import-not-found]
     KERNEL_CALL,
     aliases,
     call_target,
+    check_types,
     dot_precision,
     operations,
 )
@@ -49,6 +50,7 @@ def facts_of(exported: bytes, platform: str) -> dict[str, Any]:
     program = _program(exported, platform)
     with new_context(), ir.Location.unknown():
         module = ir.Module.parse(program.mlir_module())
+        check_types(module, program)
         facts = _Reading(module, program.module_kept_var_idx, len(program.in_avals), platform).facts()
     flat: Any = jax.tree.structure(tuple(range(len(program.out_avals))))
     return {**facts, "flat": bool(flat == program.out_tree)}

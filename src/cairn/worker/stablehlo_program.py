@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jax import export
 from jax._src import compiler, xla_bridge
+from jax._src.interpreters.mlir import dtype_to_ir_type
 from jaxlib import xla_client
 from jaxlib.mlir import ir
 from mosaic_build import integers  # type: ignore[import-not-found]
@@ -58,6 +59,7 @@ class ReplayProgram:
         self._kernels: list[KernelProgram] = []
         with new_context(), ir.Location.unknown():
             module = ir.Module.parse(self._exported.mlir_module())
+            check_types(module, self._exported)
             for operation in list(operations(module.operation)):
                 self._prepare(operation)
             keep_inputs(module)
@@ -178,6 +180,18 @@ def check_form(exported: Any) -> None:
         raise Unreplayable(f"a program for {exported.nr_devices} devices, {', '.join(exported.platforms)}")
     if exported.ordered_effects or exported.unordered_effects:
         raise Unreplayable("a program with effects")
+
+
+def check_types(module: Any, exported: Any) -> None:
+    """Refuse a program whose header names other arrays than its text: it is compiled by both."""
+    main = next(view.operation for view in module.body if str(view.operation.attributes["sym_name"]) == '"main"')
+    function = ir.FunctionType(ir.TypeAttr(main.attributes["function_type"]).value)
+    kept = [exported.in_avals[index] for index in exported.module_kept_var_idx]
+    for avals, types in ((kept, function.inputs), (exported.out_avals, function.results)):
+        said = [(tuple(aval.shape), str(dtype_to_ir_type(aval.dtype))) for aval in avals]
+        tensors = [ir.RankedTensorType(type_) for type_ in types]
+        if said != [(tuple(tensor.shape), str(tensor.element_type)) for tensor in tensors]:
+            raise Unreplayable("a program whose header and text name other arrays")
 
 
 def keep_inputs(module: Any) -> None:

@@ -186,10 +186,11 @@ def _stamp(path: Path) -> Stamp | None:
 def _new_files(root: Path, known: dict[str, tuple[str, str]]) -> list[str]:
     """Names of files that the commit does not have, bounded: nobody reads a million of them."""
     found: list[str] = []
+    top = f"{root}{os.sep}"
     for entry in itertools.islice(entries_below(root, skip=(".git", "__pycache__")), _MOST_WALKED):
         if is_plain_folder(entry):
             continue
-        relative = Path(entry.path).relative_to(root).as_posix()
+        relative = entry.path[len(top) :]
         if relative not in known and entry.name != ".git":
             found.append(relative)
         if len(found) >= _MOST_EXTRA:

@@ -1,6 +1,7 @@
 """Golden texts, chips, and - where libtpu is installed - one compile service and a way to export toy programs."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -38,16 +39,27 @@ def service() -> Iterator[CompileService]:
 
 
 @pytest.fixture(scope="session")
-def export_toy(tmp_path_factory: pytest.TempPathFactory) -> ExportToy:
-    """Export a toy program in a process of its own; each one once."""
+def export_toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExportToy]:
+    """Export a toy program, each one once, in a process beside the tests; what lowering says is a RuntimeError."""
     folder = tmp_path_factory.mktemp("exports")
+    with subprocess.Popen(
+        [sys.executable, str(TOY_KERNELS)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"JAX_PLATFORMS": "cpu"},
+    ) as exporter:
+        asked, answers = exporter.stdin, exporter.stdout
+        assert asked is not None
+        assert answers is not None
 
-    def export(name: str, **settings: int) -> bytes:
-        words = [f"{key}={value}" for key, value in sorted(settings.items())]
-        out = folder / "-".join([name, *words])
-        if not out.exists():
-            command = [sys.executable, str(TOY_KERNELS), name, str(out), *words]
-            subprocess.run(command, check=True, capture_output=True, timeout=60, env={"JAX_PLATFORMS": "cpu"})
-        return out.read_bytes()
+        def export(name: str, **settings: int) -> bytes:
+            words = [f"{key}={value}" for key, value in sorted(settings.items())]
+            out = folder / "-".join([name, *words])
+            if not out.exists():
+                print(json.dumps([name, str(out), *words]), file=asked, flush=True)
+                if error := json.loads(answers.readline()):
+                    raise RuntimeError(error)
+            return out.read_bytes()
 
-    return export
+        yield export

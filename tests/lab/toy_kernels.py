@@ -1,9 +1,12 @@
 """Toy programs for the lab's tests, and the way to export one: `python toy_kernels.py NAME OUT [key=value ...]`.
 
-It runs as a program of its own, so that the tests themselves never import jax.
+It runs as a program of its own, so that the tests themselves never import jax. Without arguments it takes them from
+its input, as a list in JSON on each line, and answers each line with one: the error as a string in JSON, or null.
 """
 
+import json
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -279,11 +282,20 @@ def serialised(name: str, **settings: int) -> bytes:
     return bytes(exported.serialize())
 
 
-def main() -> None:
-    name, out, *settings = sys.argv[1:]
+def write(name: str, out: str, *settings: str) -> None:
     keywords = {key: int(value) for key, value in (setting.split("=") for setting in settings)}
     Path(out).write_bytes(serialised(name, **keywords))
 
 
+def serve() -> None:
+    for line in sys.stdin:
+        error = None
+        try:
+            write(*json.loads(line))
+        except (ValueError, NotImplementedError):  # what lowering says about a kernel
+            error = traceback.format_exc()
+        print(json.dumps(error), flush=True)
+
+
 if __name__ == "__main__":
-    main()
+    write(*sys.argv[1:]) if len(sys.argv) > 1 else serve()

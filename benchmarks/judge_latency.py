@@ -1,11 +1,15 @@
 """Where the time of a judgement goes, stage by stage, and what locking the worker in costs.
 
-    python benchmarks/judge_latency.py [PROBLEM ...] [--variant NAME] [--target tpu-v5p]
+    python benchmarks/judge_latency.py [PROBLEM ...] [--variant NAME] [--target tpu-v5p] [--empty-cache]
     python benchmarks/judge_latency.py --isolation [--runs N]
 
 The first judgement is cold: oracle, baseline and compiler start and compile for the first time. The second, of the
 same variant by the same judge, is warm. `cpu` is processor time of the judge and of all its processes, which says
-more than the wall clock on a machine that others use. After several problems a table compares them.
+more than the wall clock on a machine that others use. At the end a table compares problems: `decided` is the
+time until the stages that every variant goes through are done, `last look` what a KEEP takes on top (beyond, confirm).
+
+With `--empty-cache` nothing is remembered from earlier runs either: what the compiler said of the same programs, the
+baseline's lowered programs, which axes are independent. So it is the first judgement of a new installation.
 
 With `--isolation` workers of all levels take turns, so that a drift of the machine's speed hits all alike;
 differences are between neighbours in time, to `process`.
@@ -13,8 +17,10 @@ differences are between neighbours in time, to `process`.
 
 import argparse
 import contextlib
+import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +40,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOY = ROOT / "tests" / "toy" / "axpy"
 PYTHON = Path(sys.executable)
 _CALLS = 200
+_LAST_LOOK = ("beyond", "confirm", "trace")
 
 
 def timed(act: Callable[[], object]) -> float:
@@ -62,11 +69,12 @@ def processor_s() -> float:
 
 @dataclass(frozen=True)
 class Row:
-    """One problem: seconds until its verdict, and seconds of processors, cold and warm."""
+    """One problem, cold and warm: seconds until the cost is decided, of the last look, and of processors."""
 
     name: str
     outcome: str
-    wall_s: tuple[float, float]
+    decided_s: tuple[float, float]
+    last_look_s: tuple[float, float]
     cpu_s: tuple[float, float]
 
 
@@ -94,15 +102,22 @@ def show_judgement(folder: Path, target: str, name: str | None) -> Row:
     for stage in columns[0]:
         print(f"{stage:<12} {columns[0][stage]:>8.2f} {columns[1].get(stage, 0.0):>8.2f}")
     print(f"{'cpu':<12} {spent[0]:>8.2f} {spent[1]:>8.2f}", flush=True)
-    walls = (columns[0]["total"], columns[1]["total"])
-    return Row(f"{problem.name}/{variant.name}", outcomes[-1], walls, (spent[0], spent[1]))
+    looks = [sum(column.get(stage, 0.0) for stage in _LAST_LOOK) for column in columns]
+    decided = [column["total"] - look for column, look in zip(columns, looks, strict=True)]
+    return Row(
+        f"{problem.name}/{variant.name}",
+        outcomes[-1],
+        (decided[0], decided[1]),
+        (looks[0], looks[1]),
+        (spent[0], spent[1]),
+    )
 
 
 def show_table(rows: list[Row]) -> None:
-    print(f"\n{'problem':<40} {'cold s':>8} {'warm s':>8} {'cold cpu':>9} {'warm cpu':>9}  verdict")
+    print(f"\n{'cold, warm; seconds':<40} {'decided':>14} {'last look':>14} {'processors':>14}  verdict")
     for row in rows:
-        seconds = f"{row.wall_s[0]:>8.1f} {row.wall_s[1]:>8.1f} {row.cpu_s[0]:>9.1f} {row.cpu_s[1]:>9.1f}"
-        print(f"{row.name:<40} {seconds}  {row.outcome}")
+        pairs = (f"{cold:.1f}, {warm:.1f}" for cold, warm in (row.decided_s, row.last_look_s, row.cpu_s))
+        print(f"{row.name:<40} " + " ".join(f"{pair:>14}" for pair in pairs) + f"  {row.outcome}")
 
 
 def measure_level(level: str) -> dict[str, float]:
@@ -162,6 +177,7 @@ def main() -> None:
     parser.add_argument("problems", nargs="*", help="names below kernels/, or folders; default: the toy and gdn")
     parser.add_argument("--variant", help="default: the problem's own start")
     parser.add_argument("--target", default="tpu-v5p")
+    parser.add_argument("--empty-cache", action="store_true", help="remember nothing from earlier runs")
     parser.add_argument("--isolation", action="store_true", help="compare the levels instead")
     parser.add_argument("--runs", type=int, default=15)
     arguments = parser.parse_args()
@@ -169,9 +185,10 @@ def main() -> None:
         show_isolation(arguments.runs)
         return
     folders = [folder_of(name) for name in arguments.problems] or [TOY, ROOT / "kernels" / "gdn"]
-    rows = [show_judgement(folder, arguments.target, arguments.variant) for folder in folders]
-    if len(rows) > 1:
-        show_table(rows)
+    with contextlib.ExitStack() as stack:
+        if arguments.empty_cache:
+            os.environ["CAIRN_CACHE"] = stack.enter_context(tempfile.TemporaryDirectory())
+        show_table([show_judgement(folder, arguments.target, arguments.variant) for folder in folders])
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ HEAVY = {
     "libtpu": {"worker"},
     "optuna": {"agents/tuner.py"},
     "github": {"github.py"},
-    "ray": {"execution/leases_ray.py", "execution/ray_keeper.py"},
+    "ray": {"execution/ray_holder.py", "execution/ray_keeper.py"},
     "huggingface_hub": {"profile/hub.py"},
     "google": {"profile/xplane.py"},
     "wandb": {"track/wandb_run.py", "profile/wandb_artifacts.py"},

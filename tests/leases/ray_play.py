@@ -4,64 +4,77 @@ A process of its own, because Ray leaves its servers and their pipes to whoever 
 """
 
 import json
+import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import ray
 
 from cairn.execution.leases import Lease, LeaseRules, Unavailable
 from cairn.execution.leases_ray import RayAllocator
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cairn.execution.leases_ray import RayAllocator
+RayAllocator("n", {"TPU": 4}, Path(sys.argv[2]), 60.0).allocate(sys.argv[1], lambda: False)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
-def free() -> float:
-    return float(ray.available_resources().get("TPU", 0.0))
+
+def until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return condition()
 
 
 def until_free(count: float) -> bool:
-    deadline = time.monotonic() + 60
-    while free() != count and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return free() == count
+    return until(lambda: float(ray.available_resources().get("TPU", 0.0)) == count)
 
 
-def lease_and_return(folder: Path) -> dict[str, object]:
-    rules = LeaseRules(places=["local"], heartbeat_s=0.5, reacquire_s=0.0)
+def lease_and_return(folder: Path, address: str) -> dict[str, object]:
+    rules = LeaseRules(places=["here"], heartbeat_s=0.5, reacquire_s=0.0)
+    using = RayAllocator("n", {"TPU": 4}, folder / "log", 60.0, addresses={"here": address})
     refusal = ""
-    with Lease("n", RayAllocator({"TPU": 4}, ready_s=60), rules, folder, lambda text: None) as lease:
+    with Lease("n", using, rules, folder, lambda text: None) as lease:
         held = {"place": lease.place, "all_taken": until_free(0)}
         try:
-            RayAllocator({"TPU": 1}, ready_s=1.0).allocate("local", lambda: False)
+            RayAllocator("m", {"TPU": 1}, folder / "other.log", 1.0).allocate(address, lambda: False)
         except Unavailable as error:
             refusal = str(error)
         still = lease.place
     return {**held, "refusal": refusal, "still": still, "all_back": until_free(4)}
 
 
-def lose_an_actor() -> dict[str, object]:
-    held = RayAllocator({"TPU": 2}, ready_s=60).allocate("local", lambda: False)
+def lose_an_actor(folder: Path, address: str) -> dict[str, object]:
+    held = RayAllocator("n", {"TPU": 2}, folder / "log", 60.0).allocate(address, lambda: False)
     alive = held.alive()
-    held.release()
-    gone = not held.alive()
+    holder = next(each for each in psutil.Process().children() if "ray_holder" in " ".join(each.cmdline()))
+    holder.kill()
+    gone = until(lambda: not held.alive())
     held.release()
     return {"alive": alive, "gone": gone, "all_back": until_free(4)}
 
 
-def own_answer() -> bool:
-    """Whether SIGTERM means what it meant before the allocator started Ray."""
-    signal.signal(signal.SIGTERM, lambda number, frame: None)
-    answer = signal.getsignal(signal.SIGTERM)
-    RayAllocator({}, ready_s=60).allocate("local", lambda: False).release()
-    return signal.getsignal(signal.SIGTERM) is answer
+def killed(folder: Path, address: str) -> dict[str, object]:
+    """The device of a climb that was killed; nobody is left who could give it back."""
+    done = subprocess.run([sys.executable, "-c", KILLED, address, str(folder / "log")], check=False)
+    return {"killed": done.returncode == -signal.SIGKILL, "all_back": until_free(4)}
 
 
 if __name__ == "__main__":
+    place = Path(sys.argv[1])
     ray.init(
         num_cpus=1, resources={"TPU": 4}, include_dashboard=False, log_to_driver=False, configure_logging=False
     )
-    found: dict[str, object] = {"lease": lease_and_return(Path(sys.argv[1])), "actor": lose_an_actor()}
-    ray.shutdown()
-    found["own_answer_to_sigterm"] = own_answer()
+    where = ray.get_runtime_context().gcs_address
+    os.environ.pop("RAY_ADDRESS", None)
+    found = {act.__name__: act(place, where) for act in (lease_and_return, lose_an_actor, killed)}
     ray.shutdown()
     sys.stdout.write(json.dumps(found) + "\n")

@@ -32,8 +32,8 @@ def test_chips_are_held_missed_and_given_back(tmp_path: Path) -> None:
                 end_tree(child.pid, mark)
     assert code == 0, (tmp_path / "err").read_text()[-3000:]
     found = json.loads((tmp_path / "out").read_text())
-    refusal = found["lease"].pop("refusal")
+    refusal = found["lease_and_return"].pop("refusal")
     assert "not free within 1 s" in refusal
-    assert found["lease"] == {"place": "local", "all_taken": True, "still": "local", "all_back": True}
-    assert found["actor"] == {"alive": True, "gone": True, "all_back": True}
-    assert found["own_answer_to_sigterm"]
+    assert found["lease_and_return"] == {"place": "here", "all_taken": True, "still": "here", "all_back": True}
+    assert found["lose_an_actor"] == {"alive": True, "gone": True, "all_back": True}
+    assert found["killed"] == {"killed": True, "all_back": True}

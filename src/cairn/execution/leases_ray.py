@@ -1,105 +1,67 @@
 """An allocator on a Ray cluster: an actor that holds resources (chips, or whatever the cluster calls them).
 
-The place is a Ray address (`ray://host:10001`, `auto`), or `local` for a cluster inside this process. The actor dies
-with the connection of its driver, so a killed climb gives its device back by itself.
+The place is a Ray address (`ray://host:10001`, `auto`), or `local` for a cluster of the holder's own. Ray runs in a
+process apart (`ray_holder.py`), which ends when the climb is gone, and the actor with it: so a killed climb gives its
+device back by itself, and nothing of Ray's is in the climb's own process.
 """
 
-import contextlib
 import importlib.util
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+import json
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from cairn.errors import Missing
-from cairn.execution.leases import Unavailable
+from cairn.execution.leases_command import CommandAllocator, HeldByCommand
 
-_PING_S = 10.0
+_CONNECT_S, _STOP_S = 60.0, 20.0
 
 
 class RayAllocator:
     """Holds `resources` with one actor.
 
     Args:
+        name: the device's, for messages.
         resources: e.g. {"TPU": 4, "TPU-v5p-8-head": 1}.
+        log: what the holder prints, Ray's own words included.
         ready_s: how long the cluster may take to start the actor.
         addresses: address by place; a place without one is an address itself.
     """
 
     def __init__(
-        self, resources: Mapping[str, float], ready_s: float = 600.0, addresses: Mapping[str, str] | None = None
+        self,
+        name: str,
+        resources: Mapping[str, float],
+        log: Path,
+        ready_s: float = 600.0,
+        addresses: Mapping[str, str] | None = None,
     ) -> None:
         if importlib.util.find_spec("ray") is None:
             raise Missing("the ray allocator needs ray", hint="pip install 'kernel-cairn[ray]'")
+        self._name = name
         self._resources = dict(resources)
+        self._log = log
         self._ready_s = ready_s
         self._addresses = dict(addresses or {})
 
-    def allocate(self, place: str, cancelled: Callable[[], bool]) -> "HeldByRay":
-        """Connect, start the actor, wait until it answers."""
-        import ray
-
-        address = None if place == "local" else self._addresses.get(place, place)
-        try:
-            if not ray.is_initialized():
-                with _own_sigterm():
-                    ray.init(address=address, log_to_driver=False)
-            remote: Any = ray.remote(_Holder)
-            holder = remote.options(num_cpus=0, resources=self._resources).remote()
-            ray.get(holder.ping.remote(), timeout=self._ready_s)
-        except ray.exceptions.GetTimeoutError as error:
-            ray.kill(holder)
-            raise Unavailable(f"{self._resources} not free within {self._ready_s:.0f} s") from error
-        except (ConnectionError, ray.exceptions.RayError, ValueError) as error:
-            raise Unavailable(str(error)) from error
-        return HeldByRay(holder)
+    def allocate(self, place: str, cancelled: Callable[[], bool]) -> HeldByCommand:
+        """Start the holder, and wait until its actor answers."""
+        return self._holder(self._addresses.get(place, place)).allocate(place, cancelled)
 
     def end_leftover(self, leftover: dict[str, object]) -> None:
-        """The actor ended with its driver."""
+        """End a holder that has not noticed yet that its climb was killed."""
+        self._holder("").end_leftover(leftover)
 
-
-@contextlib.contextmanager
-def _own_sigterm() -> Iterator[None]:
-    """Keep the caller's answer to SIGTERM; `ray.init` sets one of its own, and a climb could not end in order."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Ray leaves signals alone here
-        return
-    answer = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, answer)
-
-
-class _Holder:
-    """Lives in the cluster and holds what it was started with."""
-
-    def ping(self) -> bool:
-        return True
-
-
-class HeldByRay:
-    """A running actor."""
-
-    def __init__(self, holder: Any) -> None:
-        self._holder = holder
-
-    def alive(self) -> bool:
-        """Whether the actor answers."""
-        import ray
-
-        try:
-            return bool(ray.get(self._holder.ping.remote(), timeout=_PING_S))
-        except (ray.exceptions.RayError, ConnectionError):
-            return False
-
-    def release(self) -> None:
-        """End the actor; its resources are free then."""
-        import ray
-
-        with contextlib.suppress(ray.exceptions.RayError, ConnectionError, ValueError):
-            ray.kill(self._holder)
-
-    def leftover(self) -> dict[str, object]:
-        """Nothing: the cluster ends an actor whose driver is gone."""
-        return {}
+    def _holder(self, address: str) -> CommandAllocator:
+        words = [sys.executable, "-m", "cairn.execution.ray_holder", address, json.dumps(self._resources)]
+        command = shlex.join([*words, str(self._ready_s)]).replace("{", "{{").replace("}", "}}")
+        return CommandAllocator(
+            self._name,
+            "",
+            command,
+            self._log,
+            ready="^holding$",
+            ready_s=self._ready_s + _CONNECT_S,
+            stop_s=_STOP_S,
+        )

@@ -34,7 +34,9 @@ def open_allocator(config: Config, device: Device) -> "Allocator":
     if settings.kind == "ray":
         from cairn.execution.leases_ray import RayAllocator
 
-        return RayAllocator(settings.resources, device.ready_s, addresses=settings.addresses)
+        return RayAllocator(
+            device.name, settings.resources, device.log, device.ready_s, addresses=settings.addresses
+        )
     if settings.kind != "command":
         raise UsageError(f"no allocator of kind `{settings.kind}`", hint="`command` or `ray`")
     from cairn.execution.leases_command import CommandAllocator

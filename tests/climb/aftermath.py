@@ -57,6 +57,7 @@ def faults(workspace: Workspace, before: dict[str, str], state: State, folder: P
     found += [f"still runs: {line}" for line in survivors(workspace.root)]
     if (folder / "worktrees").exists() or (folder / "tmp").exists():
         found.append("working folders are left")
+    found += [f"a torn file is left: {path.name}" for path in folder.glob(".*.????????")]
     if state.champion != workspace.git("rev-parse", BRANCH).strip():
         found.append("the branch is not at the champion")
     kept = [attempt for attempt in state.decided if attempt.commit]

@@ -53,6 +53,15 @@ def test_the_same_command_again_does_nothing_more(workspace: Workspace) -> None:
     assert more.ended == "search_space_exhausted"
 
 
+def test_what_a_kill_left_of_a_file_goes_with_the_next_launch(workspace: Workspace) -> None:
+    bench = Bench(workspace, block(16), block(32))
+    bench.run(attempts=1)
+    (bench.folder / ".log.md.abcd1234").write_text("half")
+    (bench.folder / ".own.md.abcd1234").write_text("somebody else's")
+    bench.run()
+    assert [path.name for path in bench.folder.glob(".*.????????")] == [".own.md.abcd1234"]
+
+
 def test_another_environment_means_new_anchors(workspace: Workspace) -> None:
     bench = Bench(workspace, block(16), block(32))
     bench.run(attempts=1)

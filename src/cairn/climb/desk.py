@@ -24,6 +24,7 @@ from cairn.judge.protocol import VariantSource
 from cairn.judge.receipt import ReceiptBook
 from cairn.variant_text import config_defaults
 
+_REPLACED = ("gitconfig", "ledger.jsonl", "lineages.json", "log.md")
 _MOST_TUNABLES, _TUNABLE_CHARS, _INTEGER_BITS = 100, 200, 64
 
 
@@ -51,6 +52,12 @@ class Desk:
         with contextlib.suppress(OSError):  # a full disk ends the climb by itself, in a moment
             write_atomic(path, self.git.settings())
             self.git.use_settings(path)
+
+    def forget_torn(self) -> None:
+        """Remove what a kill left of files that were about to be replaced; the climb's lock makes them ours."""
+        for name in _REPLACED:
+            for path in self.spec.folder.glob(f".{name}.????????"):
+                path.unlink(missing_ok=True)
 
     def write(self, event: str, **fields: Any) -> None:
         """Append to the ledger and to the state."""

@@ -82,6 +82,7 @@ class Climb:
         """
         desk = self.desk
         desk.worktrees.close_all()
+        desk.forget_torn()
         desk.control.forget_stop()
         try:
             self._start()

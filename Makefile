@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.cairn-setup
 CLIENTS := .clients/.installed
 ATTEMPTS ?= 6
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test clients check format docs site clean
@@ -25,7 +26,7 @@ demo: setup ## Climb a matmul kernel for TPU v5p with the embedded tuner, on thi
 
 test: setup clients ## Run every test and every check (linters, types, layers, documentation)
 	@echo "cairn: running all tests and checks, about twenty minutes on two cores"
-	@$(BIN)/pytest -n 2 --dist worksteal --durations 20
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations 20
 
 clients: ## Install the coding assistants that tests drive, when npm is there; tests that need one skip without it
 	@if ! command -v npm >/dev/null 2>&1; then \

@@ -202,7 +202,7 @@ def silent_server() -> Iterator[str]:
 def test_trackers_that_hang_or_break_are_said_once_and_hurt_nothing(
     workspace: Workspace, silent_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(track_children, "_LAST_S", 15.0)
+    monkeypatch.setattr(track_children, "_LAST_S", 8.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     bench = Bench(workspace, block(16), block(32))

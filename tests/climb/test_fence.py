@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -96,8 +97,16 @@ def test_what_everybody_shares_stays_as_it_is(project: Path) -> None:
     """Control groups can freeze the climb, and shared memory outlives a process; the kernel's choice is the agent."""
     done = behind(
         project,
-        "awk '$2 ~ \"^/sys/fs/cgroup\" && $4 !~ /^ro/' /proc/self/mounts;"
+        "for place in /sys/fs/cgroup /sys/fs/cgroup/*; do test -w $place && echo $place; done;"
         " head -c 1000000 /dev/zero > /dev/shm/cairn-fence-test && echo written; cat /proc/self/oom_score_adj",
     )
     assert done.stdout.split() == ["written", "800"], done
     assert not Path("/dev/shm/cairn-fence-test").exists()
+
+
+def test_a_project_in_memory_is_fenced_as_well() -> None:
+    with tempfile.TemporaryDirectory(prefix="cairn-fence-test-", dir="/dev/shm") as name:
+        own = Path(name) / "own"
+        own.mkdir()
+        done = behind(Path(name), "touch here; touch ../there")
+        assert [path.name for path in Path(name).rglob("*")] == ["own", "here"], done

@@ -18,7 +18,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ import linux  # type: ignore[import-not-found]
 
 NOT_HERE, NO_PROGRAM = 71, 127
 _EVERYBODYS = ("/sys/fs/cgroup",)  # its user may freeze or end through it whatever runs beside it
+_SHARED = "/dev/shm"
 _FIRST_TO_GO = "800"  # when memory is short the kernel ends the agent, and not the climb or the judge
 _OWN_PID_MAX = (6, 14)  # since then each process namespace has a bound of its own; before, it was the machine's
 
@@ -90,17 +91,11 @@ def _enter() -> None:
 def _build(spec: Mapping[str, Any], folder: str) -> None:
     """Mount the project over itself read-only, and the agent's own folders over that as they were."""
     linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    handles = {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path in spec["writable"]}
+    handles = {path: os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in spec["writable"]}
     for path in spec["readonly"]:
         linux.mount(path, path, None, linux.MS_BIND | linux.MS_REC)
         linux.set_mount_flags(path, linux.ATTR_RDONLY)
-    for path in _EVERYBODYS:
-        if os.path.ismount(path):
-            with contextlib.suppress(OSError):
-                linux.mount(path, path, None, linux.MS_BIND | linux.MS_REC)
-                linux.set_mount_flags(path, linux.ATTR_RDONLY)
-    with contextlib.suppress(OSError):  # one of its own, which goes with it: what is written there is memory
-        linux.mount("shm", "/dev/shm", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777")
+    _set_apart([*spec["readonly"], *spec["writable"], folder])
     for path, handle in handles.items():
         linux.mount(f"/proc/self/fd/{handle}", path, None, linux.MS_BIND | linux.MS_REC)
         os.close(handle)
@@ -109,6 +104,19 @@ def _build(spec: Mapping[str, Any], folder: str) -> None:
         linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
         if spec.get("processes") and _kernel() >= _OWN_PID_MAX:
             Path("/proc/sys/kernel/pid_max").write_text(str(spec["processes"]), encoding="ascii")
+
+
+def _set_apart(used: Sequence[str]) -> None:
+    """Take away what all processes of the machine share, as far as the kernel lets us."""
+    for path in _EVERYBODYS:
+        if os.path.ismount(path):
+            with contextlib.suppress(OSError):
+                linux.mount(path, path, None, linux.MS_BIND | linux.MS_REC)
+                linux.set_mount_flags(path, linux.ATTR_RDONLY)
+    if any(Path(path).is_relative_to(_SHARED) for path in used):
+        return  # the project itself lies in memory
+    with contextlib.suppress(OSError):  # one of its own, which goes with it
+        linux.mount("shm", _SHARED, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777")
 
 
 def _kernel() -> tuple[int, int]:

@@ -14,7 +14,7 @@ from jax.experimental.pallas import tpu as pltpu
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 # An interpreted kernel is a large program that runs once on small arrays: compiling it well costs more than it saves.
-QUICKLY = {"xla_backend_optimization_level": 0}
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
 @functools.cache

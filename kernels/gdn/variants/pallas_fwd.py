@@ -26,7 +26,8 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-MASKED = -1e30  # exponent of a masked entry: exp gives exactly 0, and the mask comes before exp, never after
+MASKED = -1e30  # exponent of a masked entry: exp2 gives exactly 0, and the mask comes before it, never after
+LOG2_E = 1.4426950408889634  # running sums are kept for exp2, which is what the chips compute
 TILE, HALF, BASE = 128, 64, 16  # tokens of a grid step; rows of the largest inverted and of the smallest block
 UPPER_HALF = -65536  # the bits of a float32 that a bfloat16 keeps, and the second of two bfloat16 in a word
 
@@ -36,12 +37,14 @@ class Config:
     """Sizes that shape the program; each changes what the compiler schedules.
 
     chunk: tokens between two visits to the state, 64 or 128. heads_per_block: heads in one grid step, a multiple of
-    8. interleave: heads whose instructions are written side by side, so that one's products hide another's.
+    8. interleave: heads whose instructions are written side by side, so that one's products hide another's. depth:
+    rows of a matrix unit, 128 or 256 (v6e, v7x), where a set of weights of 256 rows costs no more than one of 128.
     """
 
     chunk: int = 128
     heads_per_block: int = 16
-    interleave: int = 8
+    interleave: int = 16
+    depth: int = 128
 
 
 def run(q, k, v, g, beta, *, config: Config) -> tuple[jax.Array, jax.Array]:
@@ -58,16 +61,13 @@ def forward(q, k, v, g, beta, *, config: Config, scale: float, initial_state=Non
     whether it is that sequence's first and its last. save: what to return of every tile for a backward pass:
     `inverse`, the inverted blocks; `corner`, what joins them; `update`, N; `start`, the state before each `every`-th.
     """
-    B, T, keys, K = q.shape
-    H, V = v.shape[2:]
+    (B, T, keys, K), (H, V) = q.shape, v.shape[2:]
     if K % 128 or V % 128 or config.chunk not in (HALF, TILE):
         raise ValueError(f"K={K} and V={V} must be multiples of the 128 lanes, chunk={config.chunk} 64 or 128")
     if save and config.chunk != TILE:
         raise ValueError("a backward pass needs chunks of 128 tokens")
-    tiles = pl.cdiv(T, TILE)
-    group = H // keys
-    # pairs for the words, or whole eights
-    key_heads = min(keys + keys % 2, max(8, config.heads_per_block // group // 8 * 8))
+    tiles, group = pl.cdiv(T, TILE), H // keys
+    key_heads = min(keys + keys % 2, max(8, config.heads_per_block // group // 8 * 8))  # pairs, or whole eights
     heads, padded_H = group * key_heads, group * pl.cdiv(keys, key_heads) * key_heads
     # beta = 0, g = 0, k = v = 0 leaves the state alone, so a ragged tail needs no branch in the kernel.
     operands = [pad(x, tiles * TILE, padded_H * x.shape[2] // H) for x in (q, k, v, g, beta)]
@@ -89,6 +89,7 @@ def forward(q, k, v, g, beta, *, config: Config, scale: float, initial_state=Non
     scratch = {
         "state": pltpu.VMEM((heads, K, V), jnp.float32),
         "words": pltpu.VMEM((TILE * heads // 2, V), jnp.int32),
+        "both": pltpu.VMEM((heads, 2 * TILE, K), jnp.bfloat16),
         "diagonal": pltpu.VMEM((heads * BASE, TILE), jnp.float32),
         "joins": pltpu.VMEM((heads, 6 * BASE, TILE), jnp.bfloat16),
         "attention": pltpu.VMEM((heads, TILE, TILE), jnp.bfloat16),
@@ -115,11 +116,7 @@ def forward(q, k, v, g, beta, *, config: Config, scale: float, initial_state=Non
 
 def _blocks(heads: int, key_heads: int, K: int, V: int, per_tile: dict, every: int) -> dict[str, pl.BlockSpec]:
     """What one grid step sees of each array; with a plan, it tells whose state a tile belongs to."""
-
-    def whose(b, h, t, *plan):
-        return plan[0][0, t] if plan else b, h, 0, 0
-
-    states = pl.BlockSpec((1, heads, K, V), whose)
+    states = pl.BlockSpec((1, heads, K, V), lambda b, h, t, *plan: (plan[0][0, t] if plan else b, h, 0, 0))
     gates = pl.BlockSpec((1, heads, TILE), lambda b, h, t, *_: (b, h, t))
     blocks = {"g": gates, "beta": gates, "initial": states, "final": states}
     for name, n, width in (("q", key_heads, K), ("k", key_heads, K), ("v", heads, V), ("o", heads, V)):
@@ -131,8 +128,7 @@ def _blocks(heads: int, key_heads: int, K: int, V: int, per_tile: dict, every: i
 
 def pad(x: jax.Array, T: int, H: int) -> jax.Array:
     """Zeros behind the tokens and heads of [B,T,H,...]."""
-    missing = [(0, 0), (0, T - x.shape[1]), (0, H - x.shape[2])] + [(0, 0)] * (x.ndim - 3)
-    return jnp.pad(x, missing) if missing[1][1] or missing[2][1] else x
+    return jnp.pad(x, [(0, 0), (0, T - x.shape[1]), (0, H - x.shape[2])] + [(0, 0)] * (x.ndim - 3))
 
 
 def _kernel(*refs, names: tuple[str, ...], config: Config, scale: float, every: int):
@@ -154,7 +150,7 @@ def _kernel(*refs, names: tuple[str, ...], config: Config, scale: float, every: 
         def _():
             ref["start"][0, 0] = ref["state"][...].astype(jnp.bfloat16)
 
-    block = _Block(ref, *running_sums(ref["g"][0], ref["beta"][0], config.chunk), config.chunk, scale)
+    block = _Block(ref, *running_sums(ref["g"][0], ref["beta"][0], config.chunk), config, scale)
     groups = [range(h, min(h + config.interleave, heads)) for h in range(0, heads, config.interleave)]
     for group in groups:
         side_by_side([block.prepare(h) for h in group])
@@ -178,20 +174,17 @@ class _Block:
     """The phases of one tile; each yields where it would wait for the matrix unit."""
 
     ref: dict
-    sums: jax.Array  # [heads, 128]: running sums of g
-    columns: jax.Array  # [128, 2 heads]: the same and beta, a token a row
-    chunk: int
+    sums: jax.Array  # [heads, 128]: running sums of g / ln 2
+    parts: jax.Array  # [128, 5 heads]: three bfloat16 parts of the same, two of beta, a token a row
+    config: Config
     scale: float
 
-    def column(self, h: int, rows: slice, width: int = TILE) -> list[jax.Array]:
-        """Running sum of g and beta of some tokens, each on all lanes."""
-        at = (h, self.sums.shape[0] + h)
-        return [jnp.broadcast_to(self.columns[rows, c : c + 1], (rows.stop - rows.start, width)) for c in at]
-
-    def shared(self, name: str, h: int) -> jax.Array:
-        """What head h reads of q or k."""
-        ref = self.ref[name]
-        return head_of_words(ref, h * ref.shape[2] // self.sums.shape[0]).astype(jnp.bfloat16)
+    def columns(self, h: int) -> tuple[jax.Array, jax.Array]:
+        """Running sums of g and beta, each on all lanes: products with ones, as the cross-lane unit is the slower."""
+        row, heads = iota((self.parts.shape[1], TILE), 0), len(self.sums)
+        ones = [jnp.where((row % heads == h) & part, 1.0, 0.0) for part in (row < 3 * heads, row >= 3 * heads)]
+        both = dot(self.parts, jnp.concatenate(ones, axis=1).astype(jnp.bfloat16))
+        return both[:, :TILE], both[:, TILE:]
 
     def part(self, name: str, h: int):
         """The scratch or the result of this name, of one head."""
@@ -200,18 +193,20 @@ class _Block:
 
     def prepare(self, h: int) -> Generator:
         """Products between the tile's own tokens: what attends, and the system in the pieces that `invert` joins."""
-        k, q = (self.shared(name, h) for name in "kq")
-        scores = dot_t(jnp.concatenate([k, q], axis=0), k)
+        of_keys = h * self.ref["k"].shape[2] // len(self.sums)
+        k, q = (head_of_words(self.ref[name], of_keys).astype(jnp.bfloat16) for name in "kq")
+        both = self.ref["both"][h] = jnp.concatenate([k, q], axis=0)
+        scores, columns = dot_t(both, k), self.columns(h)
         yield
-        row, lane = iota((32, TILE), 0), iota((32, TILE), 1)
-        block = iota((BASE, TILE), 1) // BASE
+        row, lane, block = iota((32, TILE), 0), iota((32, TILE), 1), iota((BASE, TILE), 1) // BASE
         diagonal = small = jnp.zeros((BASE, TILE), jnp.float32)
         corner, attention = self.part("corner", h), self.part("attention", h)
         for r in range(0, TILE, 32):  # few rows at a time stay in registers
-            cum, beta = self.column(h, slice(r, r + 32))
+            cum, beta = (x[r : r + 32] for x in columns)
             seen = row + r >= lane
-            seen &= lane // self.chunk == r // self.chunk
-            decay = jnp.exp(jnp.where(seen, cum - self.sums[h : h + 1], MASKED))
+            if self.config.chunk < TILE:
+                seen &= lane // self.config.chunk == r // self.config.chunk
+            decay = jnp.exp2(jnp.where(seen, cum - self.sums[h : h + 1], MASKED))
             attention[r : r + 32] = (scores[TILE + r : TILE + r + 32] * decay).astype(jnp.bfloat16)
             system = scores[r : r + 32] * decay * beta
             diagonal = jnp.where(block == r // BASE, system[:BASE], diagonal)
@@ -221,11 +216,10 @@ class _Block:
                 wide = system
             elif r == 96:
                 wide = jnp.where(lane < HALF, wide, system)
-            if r >= HALF and self.chunk == TILE:
+            if r >= HALF and self.config.chunk == TILE:
                 high, low = halves(system)
-                corner[r - HALF : r - 32] = jnp.where(lane < HALF, high, pltpu.roll(low, HALF, 1)).astype(
-                    jnp.bfloat16
-                )
+                beside = jnp.where(lane < HALF, high, pltpu.roll(low, HALF, 1))
+                corner[r - HALF : r - 32] = beside.astype(jnp.bfloat16)
         strict = iota((BASE, TILE), 1) % BASE < iota((BASE, TILE), 0)
         self.ref["diagonal"][pl.ds(h * BASE, BASE), :] = jnp.where(strict, diagonal, 0.0)
         self.part("joins", h)[...] = jnp.concatenate([*split(small), *split(wide)], axis=0)
@@ -234,8 +228,8 @@ class _Block:
         """From inverted 16-row blocks to [high | low] of the two 64-row ones."""
         joins, inverse = self.part("joins", h), self.part("inverse", h)
         blocks = self.ref["diagonal"][pl.ds(h * BASE, BASE), :]
-        blocks = yield from join(blocks, joins[: 2 * BASE])
-        blocks = yield from join(blocks, joins[2 * BASE :])
+        blocks = yield from join(blocks, joins[: 2 * BASE], self.config.depth)
+        blocks = yield from join(blocks, joins[2 * BASE :], self.config.depth)
         high, low = halves(blocks)
         left = iota((HALF, TILE), 1) < HALF
         inverse[:HALF] = jnp.where(left, high, pltpu.roll(low, HALF, 1)).astype(jnp.bfloat16)
@@ -243,28 +237,27 @@ class _Block:
 
     def advance(self, h: int) -> Generator:
         """Walk the tile's chunks with the state; returns the output [128,V] in float32."""
-        k, q = (self.shared(name, h) for name in "kq")
-        v, inverse = head_of_words(self.ref["v"], h), self.part("inverse", h)
+        both, v, inverse = self.ref["both"].at[h], head_of_words(self.ref["v"], h), self.part("inverse", h)
         state, updates, read = self.ref["state"][h], [], []
-        width = state.shape[1]
-        for start in range(0, TILE, self.chunk):
-            rows = slice(start, start + self.chunk)
-            from_state = dot(jnp.concatenate([k[rows], q[rows]], axis=0), state.astype(jnp.bfloat16))
+        sums, betas = (jnp.tile(x, (1, state.shape[1] // TILE)) for x in self.columns(h))
+        for start in range(0, TILE, self.config.chunk):
+            rows, of_q = (slice(at, at + self.config.chunk) for at in (start, TILE + start))
+            from_state = dot(jnp.concatenate([both[rows], both[of_q]], axis=0), state.astype(jnp.bfloat16))
             yield
-            cum, beta = self.column(h, rows, width)
-            gamma, total = jnp.exp(cum), cum[self.chunk - 1 :]
-            right = beta * (v[rows] - gamma * from_state[: self.chunk])
-            read.append(gamma * from_state[self.chunk :])
+            cum, beta = sums[rows], betas[rows]
+            gamma, total = jnp.exp2(cum), cum[self.config.chunk - 1 :]
+            right = beta * (v[rows] - gamma * from_state[: self.config.chunk])
+            read.append(gamma * from_state[self.config.chunk :])
             updates.append(dot_halves(inverse[start : start + HALF], right[:HALF]))
             yield
-            if self.chunk == TILE:
+            if self.config.chunk == TILE:
                 second = right[HALF:] - dot_halves(self.part("corner", h)[...], updates[0])
                 yield
                 updates.append(dot_halves(inverse[HALF:], second))
                 yield
             update = jnp.concatenate(updates[start // HALF :], axis=0)
-            decayed = (jnp.exp(total - cum) * update).astype(jnp.bfloat16)
-            state = jnp.exp(total) * state + t_dot(k[rows], decayed)
+            decayed = (jnp.exp2(total - cum) * update).astype(jnp.bfloat16)
+            state = jnp.exp2(total) * state + t_dot(both[rows], decayed)
         self.ref["state"][h] = state
         update = jnp.concatenate(updates, axis=0)
         if "update" in self.ref:
@@ -274,10 +267,15 @@ class _Block:
         return self.scale * (jnp.concatenate(read, axis=0) + inside)
 
 
-def head_of_words(ref, h: int) -> jax.Array:
-    """Head h [T,D] in float32 of a bfloat16 block [1,T,heads,D], where a word holds two neighbouring heads."""
+def words_of(ref):
+    """A bfloat16 block [1,T,heads,D] as int32 [T * heads / 2, D]: a word holds two neighbouring heads."""
     _, T, heads, width = ref.shape
-    words = ref.reshape(T * heads, width).bitcast(jnp.int32)[pl.ds(h // 2, T, heads // 2), :]
+    return ref.reshape(T * heads, width).bitcast(jnp.int32)
+
+
+def head_of_words(ref, h: int) -> jax.Array:
+    """Head h [T,D] in float32 of a bfloat16 block [1,T,heads,D]."""
+    words = words_of(ref)[pl.ds(h // 2, ref.shape[1], ref.shape[2] // 2), :]
     return pltpu.bitcast(words & jnp.int32(UPPER_HALF) if h % 2 else words << 16, jnp.float32)
 
 
@@ -288,10 +286,11 @@ def pair(even: jax.Array, odd: jax.Array) -> jax.Array:
 
 
 def running_sums(g: jax.Array, beta: jax.Array, chunk: int) -> tuple[jax.Array, jax.Array]:
-    """From [heads,128] rows: the running sum of g inside each chunk, and [that | beta] as columns."""
+    """From [heads,128] rows: the running sum of g / ln 2 inside each chunk, and its parts and those of beta."""
     row, column = iota((TILE, TILE), 0), iota((TILE, TILE), 1)
-    cum = dot_exact(g, (row <= column) & (row // chunk == column // chunk))
-    return cum, jnp.concatenate([cum, beta], axis=0).T
+    cum = dot_exact(g * LOG2_E, (row <= column) & (row // chunk == column // chunk))
+    high, rest = halves(cum)
+    return cum, jnp.concatenate([high, *halves(rest), *halves(beta)], axis=0).T.astype(jnp.bfloat16)
 
 
 def dot_exact(x: jax.Array, ones: jax.Array) -> jax.Array:
@@ -308,18 +307,15 @@ def side_by_side(problems: list[Generator]) -> list:
     The compiler schedules in a window round the program order. Each problem is straight code that yields where it
     would wait, and the work that fills the wait has to stand there.
     """
-    results = [None] * len(problems)
-    running = list(enumerate(problems))
+    results, running = {}, dict(enumerate(problems))
     while running:
-        still = []
-        for index, problem in running:
+        for index, problem in list(running.items()):
             try:
                 next(problem)
-                still.append((index, problem))
             except StopIteration as stop:
                 results[index] = stop.value
-        running = still
-    return results
+                del running[index]
+    return [results[index] for index in range(len(problems))]
 
 
 def substitute(diagonal, heads: int) -> None:
@@ -340,7 +336,7 @@ def substitute(diagonal, heads: int) -> None:
         diagonal[pl.ds(i, heads, BASE), :] = solved[i]
 
 
-def join(blocks: jax.Array, between: jax.Array) -> Generator:
+def join(blocks: jax.Array, between: jax.Array, depth: int) -> Generator:
     """Inverted blocks [s,128], side by side, to blocks of twice the rows [2s,128].
 
     Neighbours A and B with S below A and left of B join as -B S A; `between` [2s,128] holds S in two parts, in A's
@@ -349,17 +345,21 @@ def join(blocks: jax.Array, between: jax.Array) -> Generator:
     """
     s = blocks.shape[0]
     high, low = split(blocks)
-    above = three_passes(between, spread(high, 0), spread(low, 0))
+    above = three_passes(between, spread(high, 0), spread(low, 0), depth)
     yield
-    new = three_passes(jnp.concatenate([high, low], axis=0), *(spread(part, 1) for part in split(above)))
+    new = three_passes(jnp.concatenate([high, low], axis=0), *(spread(part, 1) for part in split(above)), depth)
     yield
     even = iota((s, TILE), 1) // s % 2 == 0
     return jnp.concatenate([jnp.where(even, blocks, 0.0), jnp.where(even, -new, blocks)], axis=0)
 
 
-def three_passes(parts: jax.Array, high: jax.Array, low: jax.Array) -> jax.Array:
+def three_passes(parts: jax.Array, high: jax.Array, low: jax.Array, depth: int) -> jax.Array:
     """(parts[:s] + parts[s:]) (high + low) without the product of the two low parts, which is below the rounding."""
     s = parts.shape[0] // 2
+    if depth == 2 * TILE:
+        beside = jnp.concatenate([parts[:s], jnp.zeros_like(parts[s:])], axis=0)
+        both = dot(jnp.concatenate([parts, beside], axis=1), jnp.concatenate([high, low], axis=0))
+        return both[:s] + both[s:]
     both = dot(parts, high)
     return both[:s] + both[s:] + dot(parts[:s], low)
 
@@ -394,7 +394,4 @@ def _contract(axis_a: int, axis_b: int, a: jax.Array, b: jax.Array) -> jax.Array
 
 
 dot, dot_t, t_dot = (functools.partial(_contract, *axes) for axes in ((1, 0), (1, 1), (0, 0)))  # A B, A B^T, A^T B
-
-
-def iota(shape: tuple[int, int], axis: int) -> jax.Array:
-    return jax.lax.broadcasted_iota(jnp.int32, shape, axis)
+iota = functools.partial(jax.lax.broadcasted_iota, jnp.int32)  # of shape and axis

@@ -13,8 +13,8 @@ R = beta (V - e^G K S) and N = T R:
     dS  = e^(G_C) dS' + Q^T (c e^G dO) - K^T (beta e^G dR)
     dG  = sum_K (Q dQ - K dK + 2 beta K dKb), and at the chunk's end also e^(G_C) <dS', S> + sum e^(G_C - G) K (N dS'^T)
 
-dg is the sum of dG from a token to its chunk's end. Products inside a chunk keep 16 bits, those with the state 8.
-Layout and inverse are those of the forward kernel, which explains them: kernels/gdn/variants/pallas_fwd.py.
+dg is the sum of dG from a token to its chunk's end. Products with the system, its inverse and N keep 16 bits, the
+others 8. Layout and inverse are explained in the forward kernel, kernels/gdn/variants/pallas_fwd.py.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-MASKED = -1e30  # exponent of a masked entry: exp gives exactly 0, and the mask comes before exp, never after
+MASKED, LOG2_E = -1e30, 1.4426950408889634  # exponent of a masked entry, before exp2, never after; exp as exp2
 TILE, HALF, BASE = 128, 64, 16  # tokens of a chunk; rows of the largest inverted and of the smallest block
 UPPER_HALF = -65536  # the bits of a float32 that a bfloat16 keeps, and the second of two bfloat16 in a word
 
@@ -36,12 +36,13 @@ class Config:
     """Sizes that shape the programs; each changes what the compiler schedules.
 
     heads_per_block: heads in one grid step, a multiple of 8. interleave, sweep_interleave: heads whose instructions
-    are written side by side, in the sweep back and in the one forward.
+    stand side by side, in the sweep back and the one forward. depth: rows of a matrix unit, 256 on v6e and v7x.
     """
 
     heads_per_block: int = 8
     interleave: int = 8
     sweep_interleave: int = 8
+    depth: int = 128
 
 
 def run(q, k, v, g, beta, do, *, config: Config) -> tuple[jax.Array, ...]:
@@ -78,7 +79,7 @@ def backward(q, k, v, g, beta, do, *, config: Config, scale: float, saved=None) 
         )(k, v, g, beta, *saved.values())
         saved = saved | dict(zip(missing, found, strict=True))
     see = blocks_of(lambda t: tiles - 1 - t, heads, key_heads, K, V, sizes)
-    words = [(key_heads, K), (key_heads, K), (heads, V)]
+    words = (key_heads, K), (key_heads, K), (heads, V)
     seen = ("keys", "keys", "values", "gates", "gates", "values", *sizes)
     dq, dk, dv, *d_gates = call(
         functools.partial(sweep_back, config=config, scale=scale),
@@ -98,7 +99,7 @@ def compiler_params(heads: int) -> pltpu.CompilerParams:
 
 
 def blocks_of(at, heads: int, key_heads: int, K: int, V: int, sizes: dict) -> dict[str, pl.BlockSpec]:
-    """What one grid step sees of each kind of array; `at` gives the chunk of a step."""
+    """What a grid step sees of each kind of array; `at` gives its chunk."""
     blocks = {"gates": pl.BlockSpec((1, heads, TILE), lambda b, h, t: (b, h, at(t)))}
     for name, n, width in (("keys", key_heads, K), ("values", heads, V)):
         blocks[name] = pl.BlockSpec((1, TILE, n, width), lambda b, h, t: (b, at(t), h, 0))
@@ -114,7 +115,7 @@ def pad(x: jax.Array, T: int, H: int) -> jax.Array:
 
 def sweep_forward(*refs, config: Config, solved: bool, begins: bool = True):
     """One chunk of all heads of a block: all that the sweep back wants to know, less what is `solved` already."""
-    k_ref, v_ref, g_ref, beta_ref, *saved, state_ref, diagonal_ref, joins_ref = refs
+    k_ref, v_ref, g_ref, beta_ref, *saved, state_ref, diagonal, joins = refs
     some, every = config.sweep_interleave, range(state_ref.shape[0])
 
     @pl.when(begins and pl.program_id(2) == 0)
@@ -125,33 +126,30 @@ def sweep_forward(*refs, config: Config, solved: bool, begins: bool = True):
 
     def invert(h):
         inverse_ref = saved[0].at[0, 0, h]
-        blocks = diagonal_ref[pl.ds(h * BASE, BASE), :]
-        blocks = yield from join(blocks, joins_ref[h, : 2 * BASE])
-        blocks = yield from join(blocks, joins_ref[h, 2 * BASE :])
+        blocks = yield from join(diagonal[pl.ds(h * BASE, BASE), :], joins[h, : 2 * BASE], config.depth)
+        blocks = yield from join(blocks, joins[h, 2 * BASE :], config.depth)
         high, low = halves(blocks)
         left = iota((HALF, TILE), 1) < HALF
         inverse_ref[:HALF] = jnp.where(left, high, pltpu.roll(low, HALF, 1)).astype(jnp.bfloat16)
         inverse_ref[HALF:] = jnp.where(left, pltpu.roll(high, HALF, 1), low).astype(jnp.bfloat16)
 
     if not solved:
-        corners = [saved[1].at[0, 0, h] for h in every]
-        side_by_side([_prepare(k_ref, gates, h, corners[h], diagonal_ref, joins_ref) for h in every], some)
-        substitute(diagonal_ref, len(every))
+        side_by_side([_prepare(k_ref, gates, h, saved[1].at[0, 0, h], diagonal, joins) for h in every], some)
+        substitute(diagonal, len(every))
         side_by_side([invert(h) for h in every], some)
-    side_by_side(
-        [_advance(k_ref, v_ref, gates, h, [x.at[0, 0, h] for x in saved], state_ref) for h in every], some
-    )
+    kept = [[x.at[0, 0, h] for x in saved] for h in every]
+    side_by_side([_advance(k_ref, v_ref, gates, h, kept[h], state_ref) for h in every], some)
 
 
 def _prepare(k_ref, gates, h: int, corner_ref, diagonal_ref, joins_ref) -> Generator:
     """The system of one chunk of one head, in the pieces that are joined later."""
     k = head_of_words(k_ref, h, len(gates.sums)).astype(jnp.bfloat16)
-    scores = dot_t(k, k)
+    scores, columns = dot_t(k, k), gates.spread_columns(h)
     yield
     lane, block = iota((32, TILE), 1), iota((BASE, TILE), 1) // BASE
     diagonal, small, wide = (jnp.zeros((rows, TILE), jnp.float32) for rows in (BASE, BASE, 2 * BASE))
     for r in range(0, TILE, 32):  # few rows at a time stay in registers
-        cum, beta = gates.columns_of(h, slice(r, r + 32), TILE)
+        cum, beta = (x[r : r + 32] for x in columns)
         system = scores[r : r + 32] * gates.decay(h, cum, r) * beta
         diagonal = jnp.where(block == r // BASE, system[:BASE], diagonal)
         diagonal = jnp.where(block == r // BASE + 1, system[BASE:], diagonal)
@@ -169,13 +167,13 @@ def _prepare(k_ref, gates, h: int, corner_ref, diagonal_ref, joins_ref) -> Gener
 
 def _advance(k_ref, v_ref, gates, h: int, saved, state_ref) -> Generator:
     """N of one chunk of one head and the state after it."""
-    inverse, corner, start, kept = saved
-    k, state = head_of_words(k_ref, h, len(gates.sums)).astype(jnp.bfloat16), state_ref[h]
+    (inverse, corner, start, kept), state = saved, state_ref[h]
+    k = head_of_words(k_ref, h, len(gates.sums)).astype(jnp.bfloat16)
     start[...] = state.astype(jnp.bfloat16)
     from_state = dot(k, state.astype(jnp.bfloat16))
     yield
-    cum, beta = gates.columns_of(h, slice(0, TILE), state.shape[1])
-    right = beta * (head_of_words(v_ref, h, len(gates.sums)) - jnp.exp(cum) * from_state)
+    cum, beta = (jnp.tile(x, (1, state.shape[1] // TILE)) for x in gates.spread_columns(h))
+    right = beta * (head_of_words(v_ref, h, len(gates.sums)) - jnp.exp2(cum) * from_state)
     first = dot_halves(inverse[:HALF], right[:HALF])
     yield
     second = right[HALF:] - dot_halves(corner[...], first)
@@ -184,9 +182,7 @@ def _advance(k_ref, v_ref, gates, h: int, saved, state_ref) -> Generator:
     yield
     update, total = jnp.concatenate([first, second], axis=0), cum[TILE - 1 :]
     kept[...] = jnp.concatenate(split(update), axis=0)
-    added = t_dot(k, (jnp.exp(total - cum) * update).astype(jnp.bfloat16))
-    yield
-    state_ref[h] = jnp.exp(total) * state + added
+    state_ref[h] = jnp.exp2(total) * state + t_dot(k, (jnp.exp2(total - cum) * update).astype(jnp.bfloat16))
 
 
 def sweep_back(*refs, config: Config, scale: float, begins: bool = True):
@@ -224,44 +220,42 @@ def _differentiate(inputs, gates, h: int, saved, d_state_ref, scale: float) -> G
     """Gradients of one chunk of one head; names follow the module's formulas."""
     wide_q, wide_k, wide_v, wide_do = inputs
     q, k, do = (x.astype(jnp.bfloat16) for x in (wide_q, wide_k, wide_do))
-    inverse, corner, start, update = saved
-    d_after = d_state_ref[h]
+    (inverse, corner, start, update), d_after = saved, d_state_ref[h]
     rounded = d_after.astype(jnp.bfloat16)
-    cum, beta = gates.columns_of(h, slice(0, TILE), TILE)
+    cum, beta = (jnp.broadcast_to(gates.columns[:, c : c + 1], (TILE, TILE)) for c in (h, len(gates.sums) + h))
     at_end = cum[TILE - 1 :]
-    tail, gamma, total, beta = (x[:, :1] for x in (jnp.exp(at_end - cum), jnp.exp(cum), jnp.exp(at_end), beta))
+    tail, gamma, total, beta = (x[:, :1] for x in (jnp.exp2(at_end - cum), jnp.exp2(cum), jnp.exp2(at_end), beta))
     scores, read = dot_t(q, k), dot_t(do, start[...])
     carried = dot((tail * wide_k).astype(jnp.bfloat16), rounded)
     yield
-    d_inside = t_dot((scores * (decay := gates.decay(h, cum, 0))).astype(jnp.bfloat16), do)
+    decay = gates.decay(h, cum, 0)
+    d_update = carried + scale * t_dot((scores * decay).astype(jnp.bfloat16), do)
     yield
-    d_update = scale * d_inside + carried
     second = t_dot_halves(inverse[HALF:], d_update[HALF:])
     yield
     first = d_update[:HALF] - t_dot_halves(corner[...], second)
     yield
     first = t_dot_halves(inverse[:HALF], first)
     yield
-    d_right = jnp.concatenate([first, second], axis=0)
-    high, low = split(d_right)
-    with_high = dot_t(jnp.concatenate([do, high, low], axis=0), update[:TILE])
-    with_low = dot_t(jnp.concatenate([do, high], axis=0), update[TILE:])
+    high, low = split(d_right := jnp.concatenate([first, second], axis=0))
+    rows = [
+        jnp.concatenate([do, high, x], axis=0) for x in (low, jnp.zeros_like(low))
+    ]  # times N's high and low part
+    with_n = dot_t(jnp.concatenate(rows, axis=1), jnp.concatenate([update[:TILE], update[TILE:]], axis=1))
     written, erased = dot_t(update[:TILE], rounded), dot_t(high, start[...])
     yield
-    e = split(scale * decay * (with_high[:TILE] + with_low[:TILE]))
-    system = -decay * (with_high[TILE : 2 * TILE] + (with_low[TILE:] + with_high[2 * TILE :]))
-    system = jnp.where(iota((TILE, TILE), 0) > iota((TILE, TILE), 1), system, 0.0)
-    by_k = dot(jnp.concatenate([*e, *split(system)], axis=0), k)
-    weighted = split(beta * system)
-    dk = t_dot(e[0], q) + t_dot(e[1], q) + (t_dot(weighted[0], k) + t_dot(weighted[1], k))
+    e = (scale * decay * with_n[:TILE]).astype(jnp.bfloat16)
+    strict = iota((TILE, TILE), 0) > iota((TILE, TILE), 1)
+    system = jnp.where(strict, -decay * (with_n[TILE : 2 * TILE] + with_n[2 * TILE :]), 0.0)
+    by_k = dot(jnp.concatenate([e, *split(system)], axis=0), k)
+    dk = t_dot(jnp.concatenate([e, *split(beta * system)], axis=0), jnp.concatenate([q, k, k], axis=0))
     yield
-    dq = scale * gamma * read + (by_k[:TILE] + by_k[TILE : 2 * TILE])
-    d_beta_k = by_k[2 * TILE : 3 * TILE] + by_k[3 * TILE :] - gamma * erased
+    dq = scale * gamma * read + by_k[:TILE]
+    d_beta_k = by_k[TILE : 2 * TILE] + by_k[2 * TILE :] - gamma * erased
     tailed = tail * written
     dk = dk + beta * d_beta_k + tailed
-    reading = (scale * gamma * wide_do).astype(jnp.bfloat16)
-    erasing = (-beta * gamma * d_right).astype(jnp.bfloat16)
-    both = t_dot(q, reading) + t_dot(k, erasing)
+    reading = jnp.concatenate([scale * gamma * wide_do, -beta * gamma * d_right], axis=0).astype(jnp.bfloat16)
+    both = t_dot(jnp.concatenate([q, k], axis=0), reading)
     yield
     at_end = total * (d_after * start[...].astype(jnp.float32)).sum(0, keepdims=True).sum(1, keepdims=True)
     at_end += (tailed * wide_k).sum(0, keepdims=True).sum(1, keepdims=True)
@@ -276,22 +270,24 @@ def _differentiate(inputs, gates, h: int, saved, d_state_ref, scale: float) -> G
 class _Gates:
     """The gates of one chunk of all heads."""
 
-    sums: jax.Array  # [heads, 128]: running sums of g
+    sums: jax.Array  # [heads, 128]: running sums of g / ln 2
     columns: jax.Array  # [128, 2 heads]: the same and beta, a token a row
+    parts: jax.Array  # [128, 5 heads]: three bfloat16 parts of the sums, two of beta
 
-    def columns_of(self, h: int, rows: slice, width: int) -> list[jax.Array]:
-        """Running sum of g and beta of some tokens of a head, each on all lanes."""
-        at = (h, self.sums.shape[0] + h)
-        return [jnp.broadcast_to(self.columns[rows, c : c + 1], (rows.stop - rows.start, width)) for c in at]
+    def spread_columns(self, h: int) -> list[jax.Array]:
+        """Those of a head on all lanes, from the matrix unit: it has time where the cross-lane unit has none."""
+        row, heads = iota((self.parts.shape[1], TILE), 0), len(self.sums)
+        ones = [jnp.where((row % heads == h) & part, 1.0, 0.0) for part in (row < 3 * heads, row >= 3 * heads)]
+        return jnp.split(dot(self.parts, jnp.concatenate(ones, axis=1).astype(jnp.bfloat16)), 2, axis=1)
 
     def decay(self, h: int, cum: jax.Array, first: int) -> jax.Array:
         """Rows of D from the first one on; zero above the diagonal."""
         causal = iota(cum.shape, 0) + first >= iota(cum.shape, 1)
-        return jnp.exp(jnp.where(causal, cum - self.sums[h : h + 1], MASKED))
+        return jnp.exp2(jnp.where(causal, cum - self.sums[h : h + 1], MASKED))
 
 
 def t_dot_halves(parts: jax.Array, right: jax.Array) -> jax.Array:
-    """The same with the matrix [64,64] in [high | low] transposed."""
+    """As `dot_halves`, the matrix transposed."""
     high, low = split(right)
     return (both := t_dot(parts, high))[:HALF] + both[HALF:] + t_dot(parts[:, :HALF], low)
 
@@ -311,10 +307,11 @@ def put(words, h: int, x: jax.Array) -> None:
     words[at, :] = words[at, :] | bits if h % 2 else jax.lax.shift_right_logical(bits, 16)
 
 
-def running_sums(g: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """From [heads,128] rows: the running sum of g and [that | beta] as columns."""
-    cum = dot_exact(g, iota((TILE, TILE), 0) <= iota((TILE, TILE), 1))
-    return cum, jnp.concatenate([cum, beta], axis=0).T
+def running_sums(g: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """From [heads,128] rows: the running sum of g / ln 2, [that | beta] as columns, and the same in parts."""
+    cum = dot_exact(g * LOG2_E, iota((TILE, TILE), 0) <= iota((TILE, TILE), 1))
+    parts = jnp.concatenate([halves(cum)[0], *halves(halves(cum)[1]), *halves(beta)], axis=0)
+    return cum, jnp.concatenate([cum, beta], axis=0).T, parts.T.astype(jnp.bfloat16)
 
 
 def dot_exact(x: jax.Array, ones: jax.Array) -> jax.Array:
@@ -344,25 +341,28 @@ def substitute(diagonal, heads: int) -> None:
             at = lane - lane % BASE + j
             row = row - jnp.take_along_axis(factors, at, axis=1, mode="promise_in_bounds") * solved[j]
         solved.append(row)
-    for i in range(BASE):
-        diagonal[pl.ds(i, heads, BASE), :] = solved[i]
+        diagonal[pl.ds(i, heads, BASE), :] = row
 
 
-def join(blocks: jax.Array, between: jax.Array) -> Generator:
+def join(blocks: jax.Array, between: jax.Array, depth: int) -> Generator:
     """Inverted blocks [s,128], side by side, to blocks of twice the rows; `between` [2s,128]: what joins them."""
     s = blocks.shape[0]
     high, low = split(blocks)
-    above = three_passes(between, spread(high, 0), spread(low, 0))
+    above = three_passes(between, spread(high, 0), spread(low, 0), depth)
     yield
-    new = three_passes(jnp.concatenate([high, low], axis=0), *(spread(part, 1) for part in split(above)))
+    new = three_passes(jnp.concatenate([high, low], axis=0), *(spread(part, 1) for part in split(above)), depth)
     yield
     even = iota((s, TILE), 1) // s % 2 == 0
     return jnp.concatenate([jnp.where(even, blocks, 0.0), jnp.where(even, -new, blocks)], axis=0)
 
 
-def three_passes(parts: jax.Array, high: jax.Array, low: jax.Array) -> jax.Array:
+def three_passes(parts: jax.Array, high: jax.Array, low: jax.Array, depth: int) -> jax.Array:
     """(parts[:s] + parts[s:]) (high + low), without the product of the two low parts."""
     s = parts.shape[0] // 2
+    if depth == 2 * TILE:
+        beside = jnp.concatenate([parts[:s], jnp.zeros_like(parts[s:])], axis=0)
+        both = dot(jnp.concatenate([parts, beside], axis=1), jnp.concatenate([high, low], axis=0))
+        return both[:s] + both[s:]
     both = dot(parts, high)
     return both[:s] + both[s:] + dot(parts[:s], low)
 

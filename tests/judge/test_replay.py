@@ -381,3 +381,10 @@ def test_what_cannot_be_sampled_is_run_in_full(replayer: Replayer) -> None:
     sample = replayer.run_sample(program, specs_of([X]), [X.tobytes()], cells=1, seed=0)
     assert sample.covered[0].all()
     np.testing.assert_array_equal(decoded(sample.outputs[0]), X * 2)
+
+
+def test_xla_leaves_out_no_rounding_that_the_program_asks_for(replayer: Replayer) -> None:
+    x, y = normal(16, 128, dtype=jnp.bfloat16), normal(16, 128, dtype=jnp.bfloat16, seed=1)
+    program = lower(lambda a, b: (a + b).astype(jnp.float32) * 3.0, x, y)
+    (got,) = replayed(replayer, program, x, y)
+    np.testing.assert_array_equal(got, (x + y).astype(np.float32) * np.float32(3))

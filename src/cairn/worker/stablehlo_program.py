@@ -262,7 +262,9 @@ def round_operands(operation: Any) -> None:
 
 def _compile(module: Any, callbacks: list[Callable[..., Any]]) -> Any:
     devices = xla_client.DeviceList(tuple(jax.devices("cpu")[:1]))
-    options = compiler.get_compile_options(num_replicas=1, num_partitions=1)
+    options = compiler.get_compile_options(
+        num_replicas=1, num_partitions=1, env_options_overrides={"xla_allow_excess_precision": "False"}
+    )
     backend = xla_bridge.get_backend("cpu")
     try:
         return compiler.backend_compile_and_load(backend, module, devices, options, callbacks)

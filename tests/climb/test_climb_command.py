@@ -195,3 +195,17 @@ def test_sigterm_cleans_up(workspace: Workspace) -> None:
         assert process.returncode == 130, rest
     assert "Traceback" not in rest
     assert_tidy(workspace)
+
+
+@pytest.mark.parametrize("window", ["terminal", "pipe"])
+def test_a_climb_goes_on_when_its_window_is_closed(workspace: Workspace, window: str) -> None:
+    reader, writer = os.openpty() if window == "terminal" else os.pipe()
+    options = ("--attempts", "1", "--agent", "command", "--agent-command", "true")
+    with launched(workspace, *options, stderr=writer) as process:
+        os.close(writer)
+        assert os.read(reader, 1)
+        os.close(reader)
+        assert process.wait(timeout=300) == 0
+    folder = workspace.root / ".cairn" / "runs" / "axpy-tpu-v5p"
+    state = fold(Ledger(folder / "ledger.jsonl").events)
+    assert (state.ended, [attempt.decision for attempt in state.decided]) == ("attempts_done", ["nothing"])

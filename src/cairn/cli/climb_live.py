@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
+from cairn.cli.output import unheard_is_fine
 from cairn.cli.progress import StageLine, tell
 from cairn.cli.report_find import LEDGER
 from cairn.cli.watch_follow import Follower
@@ -39,9 +40,10 @@ class PanelView:
         """The panel shows the phase; stages within it pass too quickly to be read."""
 
     def tell(self, event: Event) -> None:
-        tell(event, lambda line: self._live.console.print(line, markup=False, highlight=False))
         self._follower.look()
-        self._live.update(view(standing(self._follower)), refresh=True)
+        with unheard_is_fine():
+            tell(event, lambda line: self._live.console.print(line, markup=False, highlight=False))
+            self._live.update(view(standing(self._follower)), refresh=True)
 
 
 @contextlib.contextmanager

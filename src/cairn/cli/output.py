@@ -1,7 +1,9 @@
 """How every command prints: one JSON object on stdout with `--json`, text otherwise; logs go to stderr."""
 
+import contextlib
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +22,22 @@ def emit(data: dict[str, Any], as_json: bool, text: str | Callable[[], str]) -> 
 
 def say(message: str) -> None:
     """Progress for a person, on stderr."""
-    click.echo(message, err=True)
+    with unheard_is_fine():
+        click.echo(message, err=True)
+
+
+@contextlib.contextmanager
+def unheard_is_fine() -> Iterator[None]:
+    """Write progress inside; from the first time on that nobody can read it (a terminal or a pipe is gone), to nobody.
+
+    Without this a climb would end with the window that it was started in.
+    """
+    try:
+        yield
+    except OSError:
+        nobody = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nobody, 2)
+        os.close(nobody)
 
 
 def json_option(command: F) -> F:

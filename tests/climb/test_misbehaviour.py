@@ -33,6 +33,15 @@ HARM = {
     "edits_after_its_end": VALID,
     "hostile_account": VALID,
     "logs_replaced": VALID,
+    "folders_without_bottom": VALID,
+    "logs_hold_folders": VALID,
+    "paths_too_long_to_name": VALID,
+    "config_of_a_huge_number": VALID,
+    "number_without_digits": VALID,
+    "sum_without_end": VALID,
+    "fills_shared_memory": VALID,
+    "reaches_for_the_workers_folders": VALID,
+    "leaves_with_127": ("failed",),
     "says_nothing": ("nothing",),
 }
 

@@ -20,6 +20,8 @@ from cairn.worker.seen_as import seen_as
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 BF16 = ml_dtypes.bfloat16
+# An interpreted kernel is a large program that runs once on small arrays: compiling it well costs more than it saves.
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
 def lower(function, *inputs, chip: str = "TPU v5") -> bytes:

@@ -20,6 +20,7 @@ from cairn.judge.replay import Replayer, ReplayFault, Unreplayable
 from cairn.worker_process import WorkerFailure
 from judge.lowered import (
     KERNELS,
+    QUICKLY,
     block_call,
     decoded,
     interpreted,
@@ -64,7 +65,7 @@ def bound(folder: Path, variant: str, point: dict):
 def _bound(folder: Path, variant: str, point: tuple):
     """One function per variant and point, so that jax compiles it once for all families."""
     module = load(folder / "variants" / f"{variant}.py")
-    return jax.jit(functools.partial(module.run, config=module.Config(**dict(point))))
+    return jax.jit(functools.partial(module.run, config=module.Config(**dict(point))), compiler_options=QUICKLY)
 
 
 @functools.cache

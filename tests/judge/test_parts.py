@@ -64,8 +64,19 @@ def last_block(replayer: Replayer, program: bytes) -> tuple[Part, Cover]:
     return part_at([Axis("R", (0,), (0,))], {"R": 64}, cover.held), cover
 
 
-def test_a_part_gives_what_the_whole_gives(replayer: Replayer) -> None:
-    program = lower(lambda x: (in_rows(double)(x.T.T + 1.0) - 1.0).reshape(64, 128), X)
+def moved_about(x):
+    return (in_rows(double)(x.T.T + 1.0) - 1.0).reshape(64, 128)
+
+
+@jax.jit
+def in_functions(x):
+    """jax lowers a jitted function, and `pad` itself, to functions of their own."""
+    return jax.jit(in_rows(double))(jnp.pad(jnp.pad(x[:60], ((0, 4), (0, 0))), ((0, 0), (0, 0))))
+
+
+@pytest.mark.parametrize("function", [moved_about, in_functions])
+def test_a_part_gives_what_the_whole_gives(function, replayer: Replayer) -> None:
+    program = lower(function, X)
     part, cover = last_block(replayer, program)
     assert part.shape == {"R": 16}
     assert cover.share == 0.25

@@ -7,7 +7,7 @@ it sees shapes only.
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +31,8 @@ _LOOSEST_RMS = 0.5
 # one seed can be guessed, two can stand in a table
 _LEAST_DRAWS = 3
 # how long a full check of a bench shape may take; beyond it, blocks are sampled
-_FULL_CHECK_S = 20.0
-# how long the truth at a priced shape may take for the judge's own families to be asked about there
+_FULL_CHECK_S = 4.0
+# how long a full check of a priced shape may take for the judge's own families to be asked about there
 _QUICK_S = 2.0
 
 
@@ -226,26 +226,23 @@ class Examiner:
         return correctness.rule(errors, f"{inputs.shape}, {inputs.family} inputs, against the baseline")
 
     def affordable(self, shape: Shape) -> bool:
-        """Whether a full check of a shape, the truth included, takes less than about twenty seconds."""
-        known = self._problem.shapes.check[0]
-        times = _times_the_work(self._oracle.cost(shape), self._oracle.cost(known))
-        return self._seconds.get(_key(known), 0.0) * times <= _FULL_CHECK_S
+        """Whether a full check of a shape, the truth included, takes less than about four seconds."""
+        return self._scaled(self._seconds, shape) <= _FULL_CHECK_S
 
     def quick(self, shape: Shape) -> bool:
         """Whether several full checks of a shape can be afforded."""
-        mine = self._oracle.cost(shape)
-        whole_s = [
-            seconds * _times_the_work(mine, self._oracle.cost(dict(key))) for key, seconds in self._seconds.items()
-        ]
-        return min(whole_s, default=0.0) <= _FULL_CHECK_S and self.truth_s(shape) <= _QUICK_S
+        return self._scaled(self._seconds, shape) <= _QUICK_S
 
     def truth_s(self, shape: Shape) -> float:
-        """About how many seconds inputs and their truth take, from the most work of that kind that was seen."""
-        if not self._truth_s:
+        """About how many seconds inputs and their truth take."""
+        return self._scaled(self._truth_s, shape)
+
+    def _scaled(self, seconds: Mapping[tuple[tuple[str, int], ...], float], shape: Shape) -> float:
+        """What was measured at the shape of most work, times how much more there is at another; 0 before any was."""
+        if not seconds:
             return 0.0
-        known = max(self._truth_s, key=lambda key: self._oracle.cost(dict(key)).flops)
-        times = _times_the_work(self._oracle.cost(shape), self._oracle.cost(dict(known)))
-        return self._truth_s[known] * times
+        known = max(seconds, key=lambda key: self._oracle.cost(dict(key)).flops)
+        return seconds[known] * _times_the_work(self._oracle.cost(shape), self._oracle.cost(dict(known)))
 
     def _errors(self, outputs: Sequence[Wire], baseline: Sequence[Wire], draw: Draw) -> list[OutputError]:
         errors = [

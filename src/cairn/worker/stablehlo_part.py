@@ -26,6 +26,8 @@ from stablehlo_program import (  # type: ignore[import-not-found]
 )
 
 _KERNEL_CALL = "tpu_custom_call"
+_CALLS = {"func.call", "call"}
+_MOST_OPERATIONS = 10_000  # what calls are replaced by; functions that call each other can multiply
 
 
 class Tracked(NamedTuple):
@@ -75,10 +77,20 @@ class PartProgram:
             self._kernel = self._decoded()
 
     def _only_function(self) -> Any:
-        found = [view.operation for view in self._module.body]
-        if [op.name for op in found] != ["func.func"]:
-            raise NotLocal("functions inside the program")
-        return found[0]
+        """The program's `main`, with the bodies of all functions in the place of their calls."""
+        functions = {
+            ir.StringAttr(view.operation.attributes["sym_name"]).value: view.operation
+            for view in self._module.body
+            if view.operation.name == "func.func"
+        }
+        main = functions["main"].regions[0].blocks[0]
+        room = _MOST_OPERATIONS
+        while calls := [view.operation for view in main if view.operation.name in _CALLS]:
+            for call in calls:
+                room -= _inline(call, functions[ir.FlatSymbolRefAttr(call.attributes["callee"]).value])
+                if room < 0:
+                    raise NotLocal("a program of very many operations")
+        return functions["main"]
 
     def _decoded(self) -> KernelProgram:
         check_layouts(self._call)
@@ -139,6 +151,28 @@ class PartProgram:
         return known[value]
 
 
+def _inline(call: Any, function: Any) -> int:
+    """Put a function's operations in the place of a call; gives their number."""
+    body = function.regions[0].blocks[0]
+    known = dict(zip(body.arguments, call.operands, strict=True))
+    count = 0
+    for view in body:
+        operation = view.operation
+        if operation.name in ("func.return", "return"):
+            for old, new in zip(call.results, operation.operands, strict=True):
+                old.replace_all_uses_with(known[new])
+            continue
+        if len(operation.regions):  # what stands in a region could name the function's own values
+            raise NotLocal(operation.name)
+        copy = operation.clone(ip=ir.InsertionPoint(call))
+        for index, operand in enumerate(operation.operands):
+            copy.operands[index] = known[operand]
+        known |= zip(operation.results, copy.results, strict=True)
+        count += 1
+    call.erase()
+    return count
+
+
 def _spread(shape: tuple[int, ...], dtype: Any, part: Any, place: Any) -> Tracked:
     """A part in the midst of nothing."""
     array, known = np.zeros(shape, dtype), np.zeros(shape, np.bool_)
@@ -161,8 +195,29 @@ def _followed(operation: Any) -> Callable[..., Tracked]:
     if name == "constant":
         made = _constant(operation)
         return lambda: made
+    if name == "pad":
+        return _padded(operation)
     move = _move(name, operation)
     return lambda *given: Tracked(move(*(each.array for each in given)), move(*(each.known for each in given)))
+
+
+def _padded(operation: Any) -> Callable[..., Tracked]:
+    """Rows and columns of one value round an array; none of either leaves it as it is."""
+    names = ("edge_padding_low", "edge_padding_high", "interior_padding")
+    low, high, interior = (integers(operation.attributes[name]) for name in names)
+    if min([0, *low, *high]) < 0 or any(interior):
+        raise NotLocal("padding between elements, or less than none")
+    widths = list(zip(low, high, strict=True))
+
+    def pad(x: Tracked, value: Tracked) -> Tracked:
+        if not any(map(any, widths)):
+            return x
+        return Tracked(
+            np.pad(x.array, widths, constant_values=value.array),
+            np.pad(x.known, widths, constant_values=value.known),
+        )
+
+    return pad
 
 
 def _constant(operation: Any) -> Tracked:

@@ -32,7 +32,7 @@ from cairn.problem import Problem, Shape
 # a part that is nearly everything is not worth a program of its own
 _WORTHWHILE = 0.75
 # how long the truth about some blocks may take
-_TRUTH_S = 5.0
+_TRUTH_S = 2.0
 
 
 @dataclass(frozen=True)

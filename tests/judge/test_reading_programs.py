@@ -95,7 +95,10 @@ def test_what_nobody_can_read_is_not_compiled() -> None:
         prepare = judge._cost.prepare
         judge._cost.prepare = lambda programs: (handed.extend(programs), prepare(programs))[1]  # type: ignore[method-assign]
         assert judge.judge(unread, margin=0.05).verdict is not Verdict.KEEP
-        assert not handed
+        baseline = judge._programs.lower_alone(judge._baseline.source, judge.problem.shapes.bench)
+        assert isinstance(baseline, list)
+        assert set(handed) <= set(baseline)  # whose price is asked for ahead
+        handed.clear()
         against = judge.judge(honest, callback, margin=0.05)
         assert against.ruling is not None
         assert against.ruling.reason == "incumbent_unfit"

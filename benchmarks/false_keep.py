@@ -70,9 +70,9 @@ def inputs() -> list[tuple[list[dict[str, Any]], list[bytes]]]:
 
 def decided(timing: Timing) -> str:
     """What the judge's rule says."""
-    if timing.faster.reached(timing.plan.alpha):
+    if timing.is_faster:
         return "keep"
-    return "discard" if timing.slower.reached(timing.plan.alpha) else "inconclusive"
+    return "discard" if timing.is_slower else "inconclusive"
 
 
 def others(timing: Timing, stored_s: float) -> dict[str, bool]:

@@ -22,7 +22,7 @@ from cairn.judge.clock import ClockDisagreement, OwnClock
 from cairn.judge.protocol import VariantSource
 from cairn.judge.record import headline, record_of
 from cairn.judge.referee import Judge
-from cairn.judge.timing import TimingPlan
+from cairn.judge.timing import Timing, TimingPlan
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
 from workspace import toy_to_time
@@ -80,6 +80,24 @@ def test_looking_all_the_time_does_not_fool_it() -> None:
                 false_keeps += 1
                 break
     assert false_keeps <= 400 * 0.05
+
+
+@pytest.mark.parametrize("scatter", [0.02, 0.04, 0.1])
+def test_identical_code_is_hardly_ever_kept_on_a_busy_machine(scatter: float) -> None:
+    """Where processes scatter beyond the threshold five of them agree by luck, so more have to."""
+    rng, kept = random.Random(11), 0
+    for _ in range(800):
+        timing = Timing(TimingPlan())
+        while len(timing.samples) < timing.plan.processes and not (timing.samples and timing.is_faster):
+            bias = rng.gauss(0, scatter)
+            timing.samples.append([(1.0, math.exp(bias + rng.gauss(0, 0.005))) for _ in range(9)])
+        kept += timing.is_faster
+    assert kept <= 800 * 0.015
+    assert evidence.level_for(scatter, 0.01, 0.05, 12) <= 0.05
+
+
+def test_a_calm_machine_asks_for_no_more_than_the_plan() -> None:
+    assert evidence.level_for(0.005, 0.01, 0.05, 12) == 0.05
 
 
 def test_a_real_gain_is_found_and_its_direction_known() -> None:

@@ -171,12 +171,11 @@ class MeasuredCost:
     def _decide(self, case: Case, runner: Runner) -> Ruling | None:
         """KEEP needs every shape to be settled as faster; one shape that is slower is enough to discard."""
         del runner
-        alpha = case.timings[0].plan.alpha
         case.ratio = geometric_mean([timing.ratio for timing in case.timings])
         text = f"{case.ratio:.3f} of the incumbent's measured time, threshold {case.margin:.1%}"
-        if any(timing.slower.reached(alpha) for timing in case.timings):
+        if any(timing.is_slower for timing in case.timings):
             return Ruling("slower", text)
-        if all(timing.faster.reached(alpha) for timing in case.timings):
+        if all(timing.is_faster for timing in case.timings):
             return Ruling("faster", text)
         least = max(timing.least_effect for timing in case.timings)
         return Ruling("within_margin", f"{text}; a gain below {least:.1%} would go unseen here")

@@ -91,6 +91,22 @@ class Timing:
         return evidence.slower(self.ratios, self.plan.threshold)
 
     @property
+    def level(self) -> float:
+        """The level of evidence that a keep needs: the plan's, or a stricter one where the processes scatter."""
+        plan = self.plan
+        return evidence.level_for(self.spread, plan.threshold, plan.alpha, plan.processes)
+
+    @property
+    def is_faster(self) -> bool:
+        """Whether the evidence is in that the candidate is faster."""
+        return self.faster.reached(self.level)
+
+    @property
+    def is_slower(self) -> bool:
+        """Whether it is in that the candidate is slower; nothing is kept on that, so noise asks for no more."""
+        return self.slower.reached(self.plan.alpha)
+
+    @property
     def ratio(self) -> float:
         """The median over processes of the median ratio candidate / incumbent."""
         return math.exp(statistics.median(statistics.median(process) for process in self.ratios))
@@ -107,7 +123,7 @@ class Timing:
     def least_effect(self) -> float:
         """The relative gain that a full run of this plan would detect four times out of five."""
         plan = self.plan
-        return evidence.least_effect(self.spread, plan.threshold, plan.alpha, plan.processes)
+        return evidence.least_effect(self.spread, plan.threshold, self.level, plan.processes)
 
     @property
     def spread(self) -> float:
@@ -127,7 +143,7 @@ class Timing:
             "process_ratios": [math.exp(statistics.median(process)) for process in self.ratios],
             "wealth_faster": self.faster.wealth,
             "wealth_slower": self.slower.wealth,
-            "wealth_needed": 1 / self.plan.alpha,
+            "wealth_needed": 1 / self.level,
             "process_spread": self.spread,
             "least_detectable_effect": self.least_effect,
             "repeats": self.repeats,
@@ -170,7 +186,7 @@ def measure(
 
 def is_settled(timing: Timing) -> bool:
     """Whether more samples would not change the decision: faster, slower, or equal within the threshold."""
-    if timing.faster.reached(timing.plan.alpha) or timing.slower.reached(timing.plan.alpha):
+    if timing.is_faster or timing.is_slower:
         return True
     _, low, high = evidence.interval(timing.ratios)
     return 1 - timing.plan.threshold < low and high < 1 / (1 - timing.plan.threshold)

@@ -45,6 +45,8 @@ MESSAGES = {
     "connect ECONNREFUSED 127.0.0.1:9": "infra",
     "sh: 1: my-agent: not found": "not_found",
     "Traceback (most recent call last):\nKeyError: 'x'": "agent_error",
+    'Refusing to create helper binaries under "/tmp/pytest-503/oauth/quota-1/.codex"': "agent_error",
+    "ran 503-ab in 0.502 s, wrote lib/500/x": "agent_error",
     "": "agent_error",
 }
 

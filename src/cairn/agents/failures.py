@@ -10,9 +10,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+
+def _status(codes: str) -> str:
+    """Pattern of an HTTP status that stands alone: `/tmp/run-503/home` and `0.429` are no server's answers."""
+    return rf"(?<![\w./-])(?:{codes})(?![\w/-]|\.\d)"
+
+
 # the first class whose pattern is found wins. A read-only file system is no full disk: it is how the fence says no
 _CLASSES = (
-    ("not_found", r"^(?:/usr/bin/)?env: .*No such file or directory|command not found$|: not found$"),
+    ("not_found", r"^env: .*No such file or directory|command not found$|: not found$"),
     ("disk", r"no space left on device|\bENOSPC\b|disk quota exceeded"),
     ("rate_limit", r"RESOURCE_EXHAUSTED|(?:retry|try again) (?:in|after|at) (?:\w{3} )?\d|\bresets? (?:at|in|\d)"),
     (
@@ -22,12 +28,12 @@ _CLASSES = (
     ),
     (
         "rate_limit",
-        r"\b429\b|rate.?limit|usage.?limit|(?:session|weekly|hourly|daily|opus) limit|hit your .{0,20}limit|"
+        _status("429") + r"|rate.?limit|usage.?limit|(?:session|weekly|hourly|daily|opus) limit|hit your .{0,20}limit|"
         r"limit reached|quota|too many requests|RESOURCE_EXHAUSTED|is at capacity",
     ),
     (
         "auth",
-        r"\b40[13] (?:unauthorized|forbidden)|\b401\b|missing environment variable|api.?key|not logged in|"
+        _status("401|403 forbidden") + r"|missing environment variable|api.?key|not logged in|"
         r"(?:sign|log) ?in again|refresh token|could not be refreshed|with your ChatGPT plan|no Codex credentials|"
         r"run /login|authentication_error|oauth|permission_error|UNAUTHENTICATED|PERMISSION_DENIED|auth method",
     ),
@@ -42,10 +48,12 @@ _CLASSES = (
     (
         "infra",
         r"connection (?:refused|reset|error|closed)|ECONN\w+|ENOTFOUND|EAI_AGAIN|unable to connect|overloaded|"
-        r"error sending request|stream (?:disconnected|closed)|\b5\d\d\b|server.?error|fetch failed|socket hang up|"
-        r"high demand|UNAVAILABLE|timed? ?out",
+        r"error sending request|stream (?:disconnected|closed)|server.?error|fetch failed|socket hang up|"
+        r"high demand|UNAVAILABLE|timed? ?out|" + _status(r"50\d|52\d"),
     ),
 )
+
+_FOLDERS = re.compile(r"(?<![\w:/.])/(?:[\w.@+-]+/)+")  # of an absolute path; a URL's path stays
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _UNIT = r"(?:days?|d|hours?|hrs?|h|minutes?|mins?|ms|m|seconds?|secs?|s)"
@@ -66,7 +74,11 @@ _FARTHEST = timedelta(days=35)  # the longest window of any plan is a month
 
 
 def classify_failure(text: str) -> str:
-    """Class of a failure by its text: a key of `protocol.FAILURES`, `agent_error` when nothing else fits."""
+    """Class of a failure by its text: a key of `protocol.FAILURES`, `agent_error` when nothing else fits.
+
+    The folders of paths in it are not read: what somebody called a folder is no reason to wait.
+    """
+    text = _FOLDERS.sub("", text)
     for name, pattern in _CLASSES:
         if re.search(pattern, text, re.IGNORECASE | re.MULTILINE):
             return name

@@ -30,7 +30,7 @@ _HARMLESS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|Read-only file system", re.I)
 _PAUSES_S = (0.2, 1.0, 3.0)
 _NO_SUCH_COMMIT = "0" * 40
-_TRANSIENT = re.compile(r"\.lock': File exists|Another git process|unable to create .*\.lock", re.I)
+_TRANSIENT = re.compile(r"\.lock': File exists|Another git process", re.I)
 
 
 class Git:

@@ -65,6 +65,8 @@ JUNK = [
     '{"hypothesis": 3, "usage": "many", "cost_usd": -1, "model": []}',
     "\\x00\\xff",
     "{" * 9999,
+    '{"hypothesis": ["no", "text"], "deep": ' + "[" * 900 + "]" * 900 + "}",
+    '{"cost_usd": NaN, "usage": {"input_tokens": 1e999, "output_tokens": ' + "9" * 4000 + "}}",
 ]
 
 
@@ -73,6 +75,15 @@ def test_a_junk_account_is_passed_over(rig: Rig, junk: str) -> None:
     (rig.folder / "junk").write_text(junk)
     outcome = edit(rig, f"echo x > kernel.py; cp {rig.folder}/junk $CAIRN_RESULT")
     assert (outcome.status, outcome.hypothesis, outcome.cost_usd) == ("edited", "", None)
+
+
+@pytest.mark.parametrize("depth", [10, 900, 985, 2000])
+def test_an_account_with_many_brackets_or_words_is_still_one(rig: Rig, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    (rig.folder / "account").write_text(f'{{"evidence": "{"e" * 20_000}", "deep": {deep}, "hypothesis": "h"}}')
+    outcome = edit(rig, f"echo x > kernel.py; cp {rig.folder}/account $CAIRN_RESULT")
+    assert outcome.status == "edited"
+    assert outcome.hypothesis == "h" or depth > 500
 
 
 @pytest.mark.parametrize(
@@ -97,6 +108,9 @@ FAILURES = {
     "kill -9 $$": "infra",  # from outside, as by a machine that is short of memory: it is asked again
     """echo '{"hypothesis": "h", "failure": "quota"}' > $CAIRN_RESULT""": "quota",
     """echo '{"failure": "made-up"}' > $CAIRN_RESULT; exit 1""": "agent_error",
+    "echo 'usage limit reached, I think'; echo 'I give up'; exit 1": "agent_error",
+    "echo x > kernel.py; echo 'error: unknown option -q' >&2; exit 1": "agent_error",
+    "echo 'fatal: /work/quota/oauth: not a git repository' >&2; exit 128": "agent_error",
 }
 
 

@@ -48,7 +48,47 @@ MESSAGES = {
     'Refusing to create helper binaries under "/tmp/pytest-503/oauth/quota-1/.codex"': "agent_error",
     "ran 503-ab in 0.502 s, wrote lib/500/x": "agent_error",
     "": "agent_error",
+    '{"error": {"code": 429, "message": "Resource has been exhausted", "status": "RESOURCE_EXHAUSTED"}}': "rate_limit",
+    "Error: HTTP 529 {'type': 'overloaded_error'}": "infra",
+    "HTTP/1.1 503 Service Unavailable": "infra",
+    "Request timed out.": "infra",
+    "invalid x-api-key": "auth",
+    "Please set an Auth method in your settings.json or specify GEMINI_API_KEY": "auth",
+    "OAuth token has expired": "auth",
+    "error: unknown option '--no-such'": "settings",
+    "agent.py: error: unrecognized arguments: --fast": "settings",
+    "Your usage limit resets at 5pm": "rate_limit",
 }
+
+
+# what an agent's own programs say, and what its kernels, branches, problems and folders are called
+OTHERS = [
+    "fatal: /work/oauth: not a git repository",
+    "error: pathspec 'cairn/rate-limit' did not match any file(s) known to git",
+    "ImportError: cannot import name 'quota' from 'kernels.quota.variants.usage_limit'",
+    "kernels/quota/variants/timeout.py:429: AssertionError: 503 of 1024 elements differ",
+    'Traceback (most recent call last):\n  File "/w/timed_out/x.py", line 429, in rate_limit\n    connection_reset()\n'
+    "ValueError: rate_limit is no block size",
+    "AssertionError: 503 of 1024 elements differ, 401 are NaN",
+    "SyntaxError: invalid syntax (rate_limit.py, line 503)",
+    "jax.errors.JaxRuntimeError: RESOURCE_EXHAUSTED: Ran out of memory in memory space vmem while allocating",
+    "RuntimeWarning: invalid value encountered in divide\nAssertionError",
+    "RecursionError: the recursion limit reached 1000",
+    "VMEM limit reached: 16.2 MiB of 16.0 MiB",
+    "the accumulator resets in step 3",
+    "subprocess.TimeoutExpired: Command 'cairn judge run' timed out after 20 seconds",
+    "usage: agent [--timeout S] [--api-keys]\nthe following argument is missing: FILE",
+    "error: no matching function for call to an overloaded function 'connect_timeout'",
+    "the feature is unavailable on this chip",
+    "warning: the quota of this branch is 3 files",
+    "exit status 1: model-503 wrote 429 rows",
+    "HTTP 429 Too Many Requests, again in 2 s\n" + "step done\n" * 30 + "AssertionError: outputs differ",
+]
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_names_and_numbers_of_others_are_no_answer_of_a_server(text):
+    assert classify_failure(text) == "agent_error"
 
 
 @pytest.mark.parametrize(("text", "expected"), MESSAGES.items())

@@ -62,6 +62,11 @@ def test_last_words_begin_with_what_the_process_gave_up_with():
     assert last_words("") == "the compiler process ended without a word"
 
 
+def test_a_name_is_no_code_and_no_signal():
+    assert classify("ValueError", "TILE1000 and SIZE2003 do not agree").kind == "compile_error"
+    assert last_words("I0 compiling SIGMOID\nI0 Killed_blocks\nSIGSEGV here").startswith("SIGSEGV")
+
+
 def test_texts_are_bounded():
     failure = classify("ValueError", "x" * 100_000)
     assert len(failure.line) <= 400

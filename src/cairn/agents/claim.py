@@ -8,7 +8,7 @@ line of the message is the hypothesis, and the rest is empty. No number in it de
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +31,13 @@ class Claim:
 
 def read_claim(message: str) -> Claim:
     """The claim of a last message: its last JSON object with a `hypothesis`, else its first line."""
-    found = next(_objects_from_the_end(message[-_WINDOW:], "hypothesis"), None)
-    if found is None:
-        return Claim(hypothesis=one_line(_first_line(message)))
-    texts = (found.get(key) for key in _KEYS)
+    found = last_object(message)
+    return claim_of(found) if found else Claim(hypothesis=one_line(_first_line(message)))
+
+
+def claim_of(account: Mapping[str, Any]) -> Claim:
+    """The claim of an account that was read already; what is no text in it is empty."""
+    texts = (account.get(key) for key in _KEYS)
     return Claim(*(one_line(text) if isinstance(text, str) else "" for text in texts))
 
 

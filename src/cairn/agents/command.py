@@ -26,7 +26,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cairn.agents.claim import last_object, one_line, read_claim
+from cairn.agents.claim import claim_of, last_object, one_line
 from cairn.agents.client_run import class_of_end, file_states, how_it_ended, start_failure
 from cairn.agents.failures import classify_failure, reset_time
 from cairn.agents.protocol import FAILURES, EditOutcome, EditTask, Usage
@@ -40,6 +40,7 @@ _RESULT_LIMIT = 65_536
 _DETAIL_LIMIT = 500
 _MOST_TRIALS = 200  # of a file that every attempt keeps
 _NOT_FOUND = 127  # the shell's own code
+_ENDING = {"auth", "quota", "settings"}
 _SHELL_SPEAKS = (f"{_SHELL}: ", "sh: ", "env: ", "/usr/bin/env: ")
 # these would make the program's git work on another repository than the worktree's
 _GIT_VARIABLES = (
@@ -156,26 +157,35 @@ class _Files:
 
 
 def _result(outcome: Outcome, account: dict[str, Any], files: _Files, *, changed: bool) -> EditOutcome:
-    claim = vars(read_claim(json.dumps(account) if isinstance(account.get("hypothesis"), str) else ""))
+    claim = vars(claim_of(account))
     if reason := class_of_end(outcome):
         return EditOutcome("failed", reason=reason, detail=how_it_ended(outcome), **claim)
     named = account.get("failure")
     failed = named if isinstance(named, str) and named in FAILURES else None
     if outcome.returncode == 0 and failed is None:
         return EditOutcome("edited" if changed else "nothing", **claim)
-    said = read_tail(files.stderr).strip() or read_tail(files.stdout).strip()
+    said = read_tail(files.stderr).strip() or _last_line(read_tail(files.stdout))
     reason = failed or _class_of_words(outcome, said, changed=changed)
     detail = one_line(f"exit code {outcome.returncode}: {said[-_DETAIL_LIMIT + 30 :]}", _DETAIL_LIMIT)
     retry_at = _retry_at(account, said) if reason == "rate_limit" else None
     return EditOutcome("failed", reason=reason, detail=detail, retry_at=retry_at, **claim)
 
 
+def _last_line(text: str) -> str:
+    """All of standard output that may be an error: what stands before it are a model's own words."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
 def _class_of_words(outcome: Outcome, said: str, *, changed: bool) -> str:
-    """The class of a failure; `not_found` only from the shell itself: a script that misses a tool ends alike."""
+    """The class of a failure, as far as words of any program can be believed.
+
+    `not_found` only from the shell itself: a script that misses a tool ends alike. What would end the climb at once
+    is no word of a program that worked until then; when it is true, the next attempt says it again.
+    """
     if outcome.returncode == _NOT_FOUND and not changed and said.startswith(_SHELL_SPEAKS):
         return "not_found"
     reason = classify_failure(said)
-    return "agent_error" if reason == "not_found" else reason
+    return "agent_error" if reason == "not_found" or (changed and reason in _ENDING) else reason
 
 
 def _retry_at(account: dict[str, Any], said: str) -> datetime | None:

@@ -1,8 +1,9 @@
 """Which class a failure belongs to, and when a limit is lifted, read from what the clients say.
 
 The texts are those of the clients' own errors, seen with Codex 0.169.0, Claude Code 2.1.330, Gemini CLI 0.61.0 and
-opencode 1.18.33, or found in their strings. A model has no say in them, so a kernel's author cannot talk itself
-into a pause.
+opencode 1.18.33, or found in their strings. What else stands beside them is somebody's choice and says nothing: the
+names of folders, branches, kernels and models, numbers of lines, and what the agent's own programs print. So a word
+counts only together with what is said of it ("usage limit reached", not "limit"), and a number only as a status.
 """
 
 import re
@@ -11,49 +12,95 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 
-def _status(codes: str) -> str:
-    """Pattern of an HTTP status that stands alone: `/tmp/run-503/home` and `0.429` are no server's answers."""
-    return rf"(?<![\w./-])(?:{codes})(?![\w/-]|\.\d)"
+def _status(codes: str, phrases: str) -> str:
+    """Pattern of an HTTP status: named as one, followed by its phrase, or what a message begins with."""
+    named = (
+        rf"\b(?:status(?: ?code)?|https?(?:/[\d.]+)?|error(?: code)?|code|rejected)\b[\"']?\W{{0,4}}(?:{codes})"
+    )
+    first = rf"\A\W{{0,3}}(?:{codes})(?=:? (?-i:[A-Z{{])|\W*\Z)"
+    return rf"{named}(?![\w/-]|\.\d)|(?<![\w./-])(?:{codes}) (?:{phrases})|{first}"
 
+
+def _said(of: str, what: str) -> str:
+    """Pattern of a noun and what is said of it, in either order, within one line; never as a part of a name."""
+    noun, verb = rf"(?<![\w-])(?:{of})(?![\w-])", rf"(?<![\w-])(?:{what})(?![\w-])"
+    return rf"{noun}.{{0,60}}?{verb}|{verb}.{{0,40}}?{noun}"
+
+
+_LIMITS = (
+    r"(?:rate|usage|spending|session|weekly|hourly|daily|monthly|opus|request|token|\d-hour|your) limits?|quota"
+)
+_USED_UP = r"reached|hit|exceed(?:s|ed)?|exhausted|used up|over|resets?|error"
+_MEMORY = r"memory|[vs]mem\b|hbm|allocat|scoped|window|bytes"  # what runs out on a chip, in the same words
+_LATER = r"(?:retry|try again) (?:in|after|at) (?:\w{3} )?\d|\bresets? (?:at |in |on )?(?:\w{3} )?\d"
+_OPTIONS = r"unexpected argument|unknown (?:option|argument|command)|unrecognized arguments?|invalid value"
 
 # the first class whose pattern is found wins. A read-only file system is no full disk: it is how the fence says no
-_CLASSES = (
-    ("not_found", r"^env: .*No such file or directory|command not found$|: not found$"),
-    ("disk", r"no space left on device|\bENOSPC\b|disk quota exceeded"),
-    ("rate_limit", r"RESOURCE_EXHAUSTED|(?:retry|try again) (?:in|after|at) (?:\w{3} )?\d|\bresets? (?:at|in|\d)"),
-    (
-        "quota",
-        r"insufficient_quota|check your plan and billing|exceeded your current quota|credit balance is too low|"
-        r"out of (?:usage )?credits|billing_error|spend limit",
-    ),
-    (
-        "rate_limit",
-        _status("429") + r"|rate.?limit|usage.?limit|(?:session|weekly|hourly|daily|opus) limit|hit your .{0,20}limit|"
-        r"limit reached|quota|too many requests|RESOURCE_EXHAUSTED|is at capacity",
-    ),
-    (
-        "auth",
-        _status("401|403 forbidden") + r"|missing environment variable|api.?key|not logged in|"
-        r"(?:sign|log) ?in again|refresh token|could not be refreshed|with your ChatGPT plan|no Codex credentials|"
-        r"run /login|authentication_error|oauth|permission_error|UNAUTHENTICATED|PERMISSION_DENIED|auth method",
-    ),
-    ("context", r"context_length_exceeded|context (?:window|length)|(?:prompt|input) is too long"),
-    (
-        "settings",
-        r"model_not_found|model.{0,80}(?:not found|does not exist|not supported|not exist)|ModelNotFound|"
-        r"unexpected argument|unrecognized (?:option|argument)|unknown (?:option|argument)|invalid value|"
-        r"error loading config|not_found_error",
-    ),
-    ("idle", r"idle timeout waiting for SSE"),
-    (
-        "infra",
-        r"connection (?:refused|reset|error|closed)|ECONN\w+|ENOTFOUND|EAI_AGAIN|unable to connect|overloaded|"
-        r"error sending request|stream (?:disconnected|closed)|server.?error|fetch failed|socket hang up|"
-        r"high demand|UNAVAILABLE|timed? ?out|" + _status(r"50\d|52\d"),
-    ),
+_CLASSES = tuple(
+    (name, re.compile(pattern, re.IGNORECASE | re.MULTILINE))
+    for name, pattern in (
+        ("disk", r"no space left on device|\bENOSPC\b|disk quota exceeded"),
+        ("rate_limit", rf"(?:\blimit|\bquota|too many requests|\b429\b)(?s:.{{0,400}}?)(?:{_LATER})"),
+        (
+            "quota",
+            r"insufficient_quota|check your plan and billing|exceeded your current quota|credit balance is too low|"
+            r"out of (?:usage )?credits|billing_error|" + _said("spend(?:ing)? limit", _USED_UP),
+        ),
+        (
+            "rate_limit",
+            _status("429", "too many")
+            + "|"
+            + _said(_LIMITS, _USED_UP)
+            + r"|too many requests|\brate[ -]limited\b|"
+            r"rate_limit_(?:error|exceeded)|usage_limit_reached|\bmodel is at capacity|"
+            rf"resource has been exhausted|RESOURCE_EXHAUSTED(?!(?s:.{{0,300}}?)(?:{_MEMORY}))",
+        ),
+        (
+            "auth",
+            _status("401|403(?=.forbidden)", "unauthorized|forbidden")
+            + r"|(?<![\w-])(?:x-)?api[ -]?keys?(?![\w-])|"
+            r"_API_KEY\b|missing environment variable\W{1,4}\w*(?:KEY|TOKEN|SECRET)|"
+            r"not logged in|(?:sign|log) ?in again|refresh token|token could not be refreshed|with your ChatGPT plan|"
+            r"no Codex credentials|run /login|authentication_error|permission_error|(?-i:UNAUTHENTICATED)|"
+            r"(?-i:PERMISSION_DENIED)|\bauth method|"
+            + _said(
+                "oauth(?: token| authentication)?", "expired|revoked|invalid|fail(?:s|ed)|refused|not|required|no"
+            ),
+        ),
+        ("context", r"context_length_exceeded|context (?:window|length)|(?:prompt|input) is too long"),
+        (
+            "settings",
+            r"model_not_found|ModelNotFound|\bselected model\b.{0,80}not exist|not_found_error|"
+            r"\bmodel\b[^.\n]{0,80}?(?:not found|does not exist|not supported)|"
+            rf"^(?:[\w./-]+: )?error: (?:{_OPTIONS})|^(?:[\w./-]+: )?(?:unknown|unrecognized|invalid) "
+            r"(?:option|argument)s?\b|error loading config",
+        ),
+        ("idle", r"idle timeout waiting for SSE"),
+        (
+            "infra",
+            r"connection (?:was )?(?:refused|reset|error|closed|failed)|\bECONN\w+|\bENOTFOUND\b|\bEAI_AGAIN\b|"
+            r"\bETIMEDOUT\b|unable to connect|(?<![\w-])overloaded(?:_error)?(?![\w-]| (?:func|meth|oper|memb))|"
+            r"error sending request|stream (?:disconnected|closed)|server[ _-]?error|fetch failed|socket hang up|"
+            r"\bhigh demand\b|(?-i:UNAVAILABLE)|service (?:is )?(?:temporarily )?unavailable|"
+            + _said(
+                "request|connection|gateway|network|socket|operation|response|server|service|read",
+                "timed out|time-?out",
+            )
+            + "|"
+            + _status(
+                r"50\d|52\d", "internal server|bad gateway|service unavail|gateway time|server err|overloaded"
+            ),
+        ),
+    )
 )
 
-_FOLDERS = re.compile(r"(?<![\w:/.])/(?:[\w.@+-]+/)+")  # of an absolute path; a URL's path stays
+_NOT_FOUND = re.compile(
+    r"^(?:/usr/bin/|/bin/)?env: .*No such file or directory|command not found$|: not found$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_PATHS = re.compile(r"\bhttps?://\S+|(?<![\w:/.@+-])~?/?(?:[\w.@+-]+/)+[\w.@+-]*")
+_FRAMES = re.compile(r'^ *File "[^"\n]*", line \d+.*\n(?: {4,}.*\n)*', re.MULTILINE)  # of a Python traceback
+_LAST_LINES = 20
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _UNIT = r"(?:days?|d|hours?|hrs?|h|minutes?|mins?|ms|m|seconds?|secs?|s)"
@@ -76,13 +123,14 @@ _FARTHEST = timedelta(days=35)  # the longest window of any plan is a month
 def classify_failure(text: str) -> str:
     """Class of a failure by its text: a key of `protocol.FAILURES`, `agent_error` when nothing else fits.
 
-    The folders of paths in it are not read: what somebody called a folder is no reason to wait.
+    Only its last lines are read, without what is quoted in them: paths, addresses, and the frames of a traceback.
     """
-    text = _FOLDERS.sub("", text)
-    for name, pattern in _CLASSES:
-        if re.search(pattern, text, re.IGNORECASE | re.MULTILINE):
-            return name
-    return "agent_error"
+    lines = [line for line in _FRAMES.sub("", text).splitlines() if line.strip()]
+    said = "\n".join(lines[-_LAST_LINES:])
+    if _NOT_FOUND.search(said):  # of a program, which may be a path
+        return "not_found"
+    said = _PATHS.sub("PATH", said)
+    return next((name for name, pattern in _CLASSES if pattern.search(said)), "agent_error")
 
 
 def reset_time(text: str, now: datetime) -> datetime | None:

@@ -68,10 +68,10 @@ KINDS = tuple(_HINTS)
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern, re.IGNORECASE | re.DOTALL))
     for kind, pattern in (
-        ("hbm_oom", r"E1000\b|CompileTimeHbmOom|ran out of memory (on|in memory space) hbm|space=hbm"),
+        ("hbm_oom", r"\bE1000\b|CompileTimeHbmOom|ran out of memory (on|in memory space) hbm|space=hbm"),
         ("smem_oom", r"(ran out of memory|would exceed memory|exhausted).{0,600}\bsmem\b|\bsmem\b.{0,200}exceed"),
         ("smem_oom", r"would exceed memory.{0,600}space=sflag"),
-        ("vmem_oom", r"E1001\b|ScopedVmemOom|(ran out of memory|would exceed memory).{0,600}\bvmem\b"),
+        ("vmem_oom", r"\bE1001\b|ScopedVmemOom|(ran out of memory|would exceed memory).{0,600}\bvmem\b"),
         ("parallel", r"core-parallel dimension"),
         ("vmem_oom", r"RESOURCE_EXHAUSTED.{0,2000}(input window|output window|scratch operand|scoped)"),
         (
@@ -99,7 +99,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         ("dtype", r"unsupported (element |data )?type|bad (lhs|rhs|acc)\w* type"),
         ("dtype", r"(lhs|rhs|operand|accumulator|acc)\w* (element )?type.{0,80}(not supported|unsupported|must)"),
-        ("alignment", r"E2003\b|UnprovenMemoryAccessAlignment|cannot statically prove|not a multiple of"),
+        ("alignment", r"\bE2003\b|UnprovenMemoryAccessAlignment|cannot statically prove|not a multiple of"),
         ("alignment", r"\b(mis|un)aligned\b|\bnot aligned\b|must be aligned"),
         ("layout", r"shape cast|relayout|vector-layout|(unsupported|invalid|incompatible).{0,40}layout"),
         ("unsupported", r"^NotImplementedError|unimplemented|not implemented|cannot store scalars to vmem"),
@@ -124,7 +124,10 @@ _ALLOCATION = re.compile(
     r"space=(?P<space>\w+).{0,200}?tag = '(?P<tag>[^'\n]*)",
     re.DOTALL,
 )
-_FATAL = re.compile(r"Check failed|Fatal Python error|LLVM ERROR|terminate called|Killed|SIG[A-Z]{3,}")
+_FATAL = re.compile(
+    r"Check failed|Fatal Python error|LLVM ERROR|terminate called|\bKilled\b|"
+    r"\bSIG(?:SEGV|ABRT|BUS|FPE|ILL|KILL|SYS|TERM|TRAP)\b"
+)
 _FATAL_LOG = re.compile(
     r"\bF\d{4} [\d:.]+ +\d+ (\S+:\d+\] .+)"
 )  # the log's own form: severity, date, time, thread

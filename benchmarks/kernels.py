@@ -4,12 +4,12 @@
 
 A row is one variant on one bench shape of one chip: `xla_*` is what the compiler makes of plain JAX, `jax_*` a kernel
 that ships with jax, `pallas_*` ours. A variant with tunables has a second row at the best settings known for that chip
-(`tuned.json` beside this file). All times are *predicted* from the schedule that the real TPU compiler made; none was
-measured. Everything runs in this one process, and compiled programs are kept in cairn's cache: a second run takes
-minutes, also with another cost model. `--tune` first tries settings, on the first bench shape: those that won on other
-chips, and POINTS more from the problem's space, drawn at random. `--rows FILE` keeps the raw rows, and goes on with
-those that are there from the same versions: the table may be made in several runs, and one that is cut off loses
-nothing.
+(`tuned.json` beside this file), and one more where a goal names a setting. All times are *predicted* from the schedule
+that the real TPU compiler made; none was measured. Everything runs in this one process, and compiled programs are kept
+in cairn's cache: a second run takes minutes, also with another cost model. `--tune` first tries settings, on the first
+bench shape: those that won on other chips, and POINTS more from the problem's space, drawn at random. `--rows FILE`
+keeps the raw rows, and goes on with those that are there from the same versions: the table may be made in several
+runs, and one that is cut off loses nothing.
 """
 
 import argparse
@@ -114,8 +114,10 @@ class _Kept:
 
     @staticmethod
     def _key(row: Row) -> str:
-        """A variant has two rows at most: its defaults, and settings."""
-        return json.dumps([row.problem, row.target, row.shape, row.variant, bool(row.setting)])
+        """A variant has one row of its defaults, one of the best settings, and one of each setting in a goal."""
+        goals = kernels_page.asked(row.problem, row.variant, row.target)
+        named = next((each for each in goals if each.items() <= row.setting.items()), None)
+        return json.dumps([row.problem, row.target, row.shape, row.variant, named or bool(row.setting)])
 
 
 def _arguments() -> argparse.Namespace:
@@ -136,6 +138,9 @@ def _rows(bench: Bench, subjects: Subjects, tuned: Tuned, most_shapes: int) -> I
             settings: list[Setting] = [{}]
             best = tuned.get(problem.name, {}).get(variant, {}).get(bench.target)
             settings += [best] if best else []
+            settings += [
+                {**(best or {}), **each} for each in kernels_page.asked(problem.name, variant, bench.target)
+            ]
             for setting in settings:
                 answer = bench.predict(subjects.subject(variant, index, setting))
                 yield _row(answer, variant, setting, shape, subjects.floor_us(index, bench.target), problem.name)

@@ -4,6 +4,7 @@ Only what follows from constants is evaluated. Anything else is None, and the ca
 """
 
 import operator
+import re
 from collections.abc import Callable
 
 from cairn.lab.hlo import Computation, Instruction, Module
@@ -26,6 +27,8 @@ _BINARY: dict[str, Callable[[int, int], int]] = {
     "or": operator.or_,
 }
 _SAME = ("copy", "bitcast", "convert", "copy-done", "copy-start")
+_WHOLE = ("copy", "bitcast", "copy-done", "copy-start")  # without conversions, which may cut a number short
+_INTEGER = re.compile(r"([su])(\d+)|pred")
 _MAX_TRIPS = 10_000_000
 
 
@@ -47,7 +50,8 @@ class Scalars:
             return self._element(instruction, depth)
         values = [self.value(operand, depth + 1) for operand in instruction.operands]
         known = [value for value in values if value is not None]
-        return _apply(instruction, known) if values and len(known) == len(values) else None
+        made = _apply(instruction, known) if values and len(known) == len(values) else None
+        return None if made is None else _as_stored(made, instruction)
 
     def _element(self, instruction: Instruction, depth: int) -> int | None:
         source = self._by_name.get(instruction.operands[0])
@@ -71,6 +75,18 @@ def _apply(instruction: Instruction, values: list[int]) -> int | None:
     if instruction.opcode == "select":
         return values[1] if values[0] else values[2]
     return None
+
+
+def _as_stored(value: int, instruction: Instruction) -> int | None:
+    """A result in the instruction's own type, round which it wraps; None for a type that holds no whole numbers."""
+    match = _INTEGER.fullmatch(instruction.shapes[0].dtype) if instruction.shapes else None
+    if match is None:
+        return None
+    if match[0] == "pred":
+        return int(value != 0)
+    bits = int(match[2])
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if match[1] == "s" and value >> (bits - 1) else value
 
 
 def _literal(text: str) -> int | None:
@@ -162,14 +178,32 @@ class Loop:
         return int(source.attribute("index") or -1)
 
     def _step(self, counter: int) -> int | None:
+        """By how much the body moves the counter, where that is the counter plus a constant and nothing else."""
         root = self.body.root
         if root is None or root.opcode != "tuple":
             return None
-        following = [Scalars(self.body, {counter: at}).value(root.operands[counter]) for at in (0, 1, 17)]
-        first, second, third = following
-        if first is None or second != first + 1 or third != first + 17:
+        moved = self.body.find(root.operands[counter])
+        while moved is not None and moved.opcode in _WHOLE:
+            moved = self.body.find(moved.operands[0])
+        if moved is None or moved.opcode not in ("add", "subtract"):
             return None
-        return first
+        left, right = moved.operands
+        if moved.opcode == "add" and self._is_element(right, counter):
+            left, right = right, left
+        step = Scalars(self.body).value(right)
+        if step is None or not self._is_element(left, counter):
+            return None
+        return step if moved.opcode == "add" else -step
+
+    def _is_element(self, name: str, index: int) -> bool:
+        """Whether a value is an element of what the body was given, as it is."""
+        source = self.body.find(name)
+        while source is not None and source.opcode in _WHOLE:
+            source = self.body.find(source.operands[0])
+        if source is None or source.opcode != "get-tuple-element" or source.attribute("index") != str(index):
+            return False
+        origin = self.body.find(source.operands[0])
+        return origin is not None and origin.opcode == "parameter"
 
     def _holds(self, counter: int, value: int) -> bool | None:
         known = {index: self._start[index] for index in self._invariant if index in self._start}

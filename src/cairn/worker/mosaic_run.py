@@ -16,20 +16,22 @@ from typing import Any
 
 import numpy as np
 from mosaic_build import Builder, Node, Tables  # type: ignore[import-not-found]
+from mosaic_courses import deficits, work_of  # type: ignore[import-not-found]
 from mosaic_memory import allocate, is_semaphore, memref_parts  # type: ignore[import-not-found]
 from mosaic_module import DYNAMIC, Kernel, Window  # type: ignore[import-not-found]
 from mosaic_tables import EFFECTS, PURE, READS  # type: ignore[import-not-found]
 from mosaic_types import NotLocal, OutOfBounds, Unreplayable, dtype_named, poison  # type: ignore[import-not-found]
 
 Index = tuple[int, ...]
+_SUSPECTS = 2  # kinds of steps that do less than their neighbours: the shortest, and as many others
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Run only some steps of the parallel dimensions: the last and others that the seed chooses.
+    """Run only some steps of the parallel dimensions: the last, some that do less than those beside them, others.
 
-    The arbitrary dimensions run in full. `dry` runs no kernel at all: zeros where a chosen step would write, NaN
-    elsewhere. It tells what is covered.
+    The seed chooses. The arbitrary dimensions run in full. `dry` runs no kernel at all: random numbers where a
+    chosen step would write, NaN elsewhere. It tells what is covered.
     """
 
     cells: int
@@ -49,6 +51,7 @@ class KernelProgram:
         self.sampling: Sampling | None = None
         self.known: Sequence[Any] | None = None  # for every operand, which elements a step may see
         self.calls = 0
+        self.dry_share = 1.0  # of the results that the last dry run wrote
         self._bounds: Index = ()
         reads = {**READS, "tpu.iteration_bound": self._make_bound}
         self._builder = Builder(Tables(PURE, reads, EFFECTS))
@@ -85,10 +88,10 @@ class KernelProgram:
         if self.known is not None:
             self._guard(windows, self.known)
         if self.sampling is not None and self.sampling.dry:
-            return self._run_dry(scalars, windows)
+            return self._run_dry(scalars, windows, self.sampling)
         scratch = [allocate(type_) for type_ in kernel.scratch_types]
         before: Index | None = None
-        for step in self._steps():
+        for step in self._steps(scalars):
             moved = before is not None and self._parallel_part(before) != self._parallel_part(step)
             if moved:
                 _poison_again(scratch, kernel.scratch_types)
@@ -119,7 +122,7 @@ class KernelProgram:
             )
         ]
         try:
-            for step in self._steps():
+            for step in self._steps([]):
                 index = [np.int32(number) for number in step]
                 for window in outputs:
                     window.at(index, [], False)[...] = True
@@ -129,14 +132,17 @@ class KernelProgram:
             self.sampling = None
         return masks
 
-    def _run_dry(self, scalars: Sequence[Any], windows: list["_Open"]) -> tuple[Any, ...]:
-        outputs = windows[self._inputs :]
-        for step in self._steps():
+    def _run_dry(self, scalars: Sequence[Any], windows: list["_Open"], sampling: Sampling) -> tuple[Any, ...]:
+        """Numbers between one and two, of which roots, logarithms and quotients are numbers as well."""
+        outputs, draw = windows[self._inputs :], np.random.default_rng(sampling.seed)
+        for step in self._steps(scalars):
             index = [np.int32(number) for number in step]
             for window in outputs:
-                window.at(index, scalars, False)[...] = 0
+                block = window.at(index, scalars, False)
+                block[...] = draw.uniform(1.0, 2.0, block.shape)
         for window in outputs:
             window.flush()
+        self.dry_share = min((share_of_numbers(window.array) for window in outputs), default=1.0)
         return tuple(window.array for window in outputs)
 
     @property
@@ -147,15 +153,31 @@ class KernelProgram:
         windowed = all(window.bounds is not None for window in self.kernel.windows[self._inputs :])
         return floats and windowed and not self._aliases
 
-    def _steps(self) -> Iterator[Index]:
+    def _steps(self, scalars: Sequence[Any]) -> Iterator[Index]:
         every = itertools.product(*map(range, self._bounds))
-        total = math.prod(self._parallel_part(self._bounds))
+        extents = self._parallel_part(self._bounds)
+        total = math.prod(extents)
         if self.sampling is None or self.sampling.cells >= total:
             return every
-        extents = self._parallel_part(self._bounds)
-        drawn = [total - 1, *random.Random(self.sampling.seed).sample(range(total - 1), self.sampling.cells - 1)]
+        dice = random.Random(self.sampling.seed)
+        drawn = {total - 1, *dice.sample(range(total - 1), self.sampling.cells - 1)}
+        drawn |= set(self._suspects(scalars, extents, dice))
         chosen = {tuple(int(n) for n in np.unravel_index(cell, extents)) for cell in drawn}
         return (step for step in every if self._parallel_part(step) in chosen)
+
+    def _suspects(self, scalars: Sequence[Any], extents: Index, dice: random.Random) -> list[int]:
+        """Some steps that do less than the ones beside them, each with a pattern of work of its own."""
+        parallel = ["parallel" in meaning for meaning in self._semantics]
+        work = work_of(self.kernel, self._bounds, scalars, parallel)
+        if work is None:
+            return []
+        short = deficits(work, extents)
+        alike: dict[bytes, list[int]] = {}
+        for cell in np.flatnonzero(short > 0):
+            alike.setdefault(work[cell].tobytes(), []).append(int(cell))
+        groups = sorted(alike.values(), key=lambda cells: -short[cells].max())
+        groups = [*groups[:_SUSPECTS], *dice.sample(groups[_SUSPECTS:], min(_SUSPECTS, len(groups[_SUSPECTS:])))]
+        return [dice.choice(cells) for cells in groups]
 
     def _parallel_part(self, step: Index) -> Index:
         return tuple(n for n, meaning in zip(step, self._semantics, strict=True) if "parallel" in meaning)
@@ -196,6 +218,11 @@ class KernelProgram:
         return poison(shape, dtype) if self.known is None else np.zeros(shape, dtype)
 
     output_shapes: Sequence[Index] = ()  # of the whole results; set by who knows the call
+
+
+def share_of_numbers(array: Any) -> float:
+    """Which share of an array is no NaN."""
+    return 1.0 - float(np.count_nonzero(np.isnan(array))) / max(array.size, 1)
 
 
 def _as_memory(array: Any, type_: Any, *, private: bool = True) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import arrays  # type: ignore[import-not-found]
 import numpy as np
+from mosaic_types import NotLocal  # type: ignore[import-not-found]
 from stablehlo_part import PartProgram  # type: ignore[import-not-found]
 from stablehlo_program import ReplayProgram  # type: ignore[import-not-found]
 
@@ -41,10 +42,20 @@ def _run(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     if sample is None:
         outputs, covered = program.run(given), []
     else:
-        outputs, covered = program.run_sample(given, sample["cells"], sample["seed"])
+        cells, seed = sample["cells"], sample["seed"]
+        outputs, covered = program.run_sample(given, cells, seed, _masks(text, cells, seed))
     specs, output_blobs = arrays.pack(outputs)
     _, covered_blobs = arrays.pack(covered)
     return {"outputs": specs}, [*output_blobs, *covered_blobs]
+
+
+def _masks(text: bytes, cells: int, seed: int) -> list[Any] | None:
+    """Which elements a sample computes, from the program's text alone; None where that does not say it."""
+    try:
+        masks: list[Any] = _part_program(text).cover(cells, seed)
+    except NotLocal:
+        return None
+    return masks
 
 
 def _cover(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:

@@ -27,6 +27,7 @@ from stablehlo_program import (  # type: ignore[import-not-found]
 
 _KERNEL_CALL = "tpu_custom_call"
 _CALLS = {"func.call", "call"}
+_MOST_MIXED = 0.01  # elements made of chosen steps and others, for each that is made of chosen ones alone
 _MOST_OPERATIONS = 10_000  # what calls are replaced by; functions that call each other can multiply
 
 
@@ -105,9 +106,18 @@ class PartProgram:
         return program
 
     def cover(self, cells: int, seed: int) -> list[Any]:
-        """Which elements of the outputs the chosen steps compute."""
+        """Which elements of the outputs the chosen steps compute.
+
+        Raises:
+            NotLocal: outputs mix what the chosen steps compute with what others do, which hides it.
+        """
         masks = self._kernel.covered(Sampling(cells, seed))
-        return [made.known for made in self._outputs([Tracked(mask, mask) for mask in masks])]
+        theirs = [made.known for made in self._outputs([Tracked(mask, mask) for mask in masks])]
+        others = [made.known for made in self._outputs([Tracked(~mask, ~mask) for mask in masks])]
+        for chosen, rest in zip(theirs, others, strict=True):
+            if np.count_nonzero(~(chosen | rest)) > _MOST_MIXED * np.count_nonzero(chosen):
+                raise NotLocal("outputs that mix the results of several steps")
+        return theirs
 
     def run(self, parts: Sequence[Any], places: Sequence[Any], cells: int, seed: int) -> list[Any]:
         """The outputs; only elements that `cover` names mean anything. `places` index the parts in whole inputs.

@@ -21,7 +21,7 @@ from jaxlib import xla_client
 from jaxlib.mlir import ir
 from mosaic_build import integers  # type: ignore[import-not-found]
 from mosaic_module import body_of, decode, new_context  # type: ignore[import-not-found]
-from mosaic_run import KernelProgram, Sampling  # type: ignore[import-not-found]
+from mosaic_run import KernelProgram, Sampling, share_of_numbers  # type: ignore[import-not-found]
 from mosaic_types import MISTAKES, AssertedFalse, OutOfBounds, Stuck, Unreplayable  # type: ignore[import-not-found]
 from stablehlo_composites import COMPOSITE, by_numpy, composite_name  # type: ignore[import-not-found]
 
@@ -45,6 +45,7 @@ _REFUSED = {
     )
 }
 _DOTS = {"stablehlo.dot_general", "stablehlo.dot", "stablehlo.convolution"}
+_LEAST_COVERED = 0.99  # of what the chosen steps wrote has to arrive in every output, or nobody saw what they did
 _FINDINGS = (Unreplayable, OutOfBounds, Stuck, AssertedFalse)
 
 
@@ -86,10 +87,14 @@ class ReplayProgram:
             raise
         return outputs
 
-    def run_sample(self, inputs: Sequence[Any], cells: int, seed: int) -> tuple[list[Any], list[Any]]:
+    def run_sample(
+        self, inputs: Sequence[Any], cells: int, seed: int, masks: Sequence[Any] | None = None
+    ) -> tuple[list[Any], list[Any]]:
         """Outputs of some steps of the kernel's parallel dimensions, and which elements of them are covered.
 
-        A program without a kernel, with several, or with one that cannot be sampled is run in full.
+        `masks` say that, where it is known from the text; else a second pass shows what depends on nothing but the
+        chosen steps. A program that hides what they did (another step's NaN in every element) is run in full, and so
+        is one without a kernel, with several, or with one that cannot be sampled.
         """
         if len(self._kernels) == 1 and self._kernels[0].sampleable:
             kernel = self._kernels[0]
@@ -97,9 +102,13 @@ class ReplayProgram:
             try:
                 kernel.sampling = Sampling(cells, seed)
                 outputs = self.run(inputs)
+                if masks is not None:
+                    return outputs, list(masks)
                 kernel.sampling = Sampling(cells, seed, dry=True)
                 if kernel.calls == 1 and all(output.dtype.kind not in "biu" for output in outputs):
-                    return outputs, [~np.isnan(output) for output in self.run(inputs)]
+                    dry = self.run(inputs)
+                    if min(map(share_of_numbers, dry), default=0.0) >= _LEAST_COVERED * kernel.dry_share:
+                        return outputs, [~np.isnan(output) for output in dry]
             finally:
                 kernel.sampling = None
         outputs = self.run(inputs)

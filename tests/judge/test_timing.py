@@ -25,6 +25,7 @@ from cairn.judge.referee import Judge
 from cairn.judge.timing import Timing, TimingPlan
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
+from cairn.worker.as_written import call_of
 from workspace import toy_to_time
 
 PYTHON = Path(sys.executable)
@@ -259,7 +260,22 @@ def test_a_callback_cannot_be_timed(judge: Judge) -> None:
     shape = "jax.ShapeDtypeStruct(x.shape, x.dtype)"
     body = f"import jax\n    return jax.pure_callback(lambda a, b: 2 * a + b, {shape}, x, y)"
     case = judge.judge(variant(body))
-    assert case.verdict.value == "CRASH"
+    assert case.ruling is not None
+    assert (case.ruling.reason, case.ruling.detail) == ("host_callback", "pure_callback")
+
+
+def test_what_a_program_rounds_is_rounded() -> None:
+    """XLA may use a sum in float32 that the program has rounded to bfloat16; what is timed and checked may not."""
+
+    def sum_and_its_triple(x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+        total = x + y
+        return total, 3.0 * total.astype(jnp.float32)
+
+    rng = np.random.default_rng(0)
+    x, y = (jnp.asarray(rng.standard_normal(256), jnp.bfloat16) for _ in range(2))
+    program = export.export(jax.jit(sum_and_its_triple), platforms=["cpu"])(x, y).serialize()
+    total, triple = call_of(bytes(program))(x, y)
+    np.testing.assert_array_equal(np.asarray(triple), 3.0 * np.asarray(total).astype(np.float32))
 
 
 def test_a_timer_that_makes_a_candidate_look_slow_is_no_cheat_of_its_author() -> None:

@@ -11,24 +11,40 @@ from cairn.judge.verdict import Ruling, ruling_of_failure
 from cairn.lab.failures import classify
 from cairn.worker_process import WorkerFailure
 
+# classes whose hints are about Python and jax, not about a TPU and its compiler
+_ANYWHERE = {"import", "captured", "traced_value", "arguments", "shape", "bounds", "dtype"}
+_DEBUGGING = {"debug_callback", "debug_print"}
+
 
 def export(runner: Runner, specs: Specs, platform: str) -> bytes | Ruling:
     """A loaded variant's program, or what its refusal means."""
     try:
         return runner.export(specs, platform)
     except WorkerFailure as failure:
-        return ruling_of_lowering(failure)
+        return ruling_of_lowering(failure, platform)
 
 
-def ruling_of_lowering(failure: WorkerFailure) -> Ruling:
-    """Errors of lowering are the compiler's, met early: the same classes, the same hints."""
+def ruling_of_lowering(failure: WorkerFailure, platform: str) -> Ruling:
+    """Errors of lowering are the compiler's, met early: the same classes, and for a TPU the same hints."""
     if failure.reason != "raised":
         return ruling_of_failure(failure, "trace_error")
     error = failure.error
+    if error.get("type") == "HostCallback":
+        return _ruling_of_callbacks(error.get("message", ""))
     found = classify(error.get("type", ""), error.get("message", ""), error.get("traceback", ""))
     where = f" ({found.source})" if found.source else ""
+    if platform != "tpu" and found.kind not in _ANYWHERE:
+        return Ruling("trace_error", f"{found.line}{where}")
     reason = "trace_error" if found.kind == "compile_error" else found.kind
     return Ruling(reason, f"{found.line}{where}. {found.hint}")
+
+
+def _ruling_of_callbacks(message: str) -> Ruling:
+    """Work that Python does is nobody's kernel; a line of debugging that was left in is only in the way."""
+    names = message.split(", ")
+    if set(names) <= _DEBUGGING:
+        return Ruling("trace_error", f"{message} calls back into Python: take jax.debug out of what is judged")
+    return Ruling("host_callback", message)
 
 
 def all_of(lowered: Iterable[bytes | Ruling]) -> list[bytes] | Ruling:

@@ -6,6 +6,7 @@ outputs are compared elsewhere, and cost comes from compiling the exported progr
 
 import dataclasses
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -21,6 +22,11 @@ Reply = tuple[dict[str, Any], list[bytes]]
 _state: dict[str, Any] = {}
 # how Pallas kernels appear in a lowered program: Mosaic on TPU and GPU, Triton on GPU
 _KERNEL_CALLS = ("tpu_custom_call", "mosaic_gpu_v2", "__gpu$xla.gpu.triton")
+_CALLBACKS = re.compile(r"\b(pure_callback|io_callback|debug_callback|debug_print)\[")
+
+
+class HostCallback(Exception):
+    """The program calls back into Python, by the primitives that the message names."""
 
 
 def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
@@ -89,10 +95,22 @@ def _export(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
             around.enter_context(interpreted("hlo"))
         if device:
             around.enter_context(seen_as.seen_as(device["kind"], device["cores"]))
-        program = lower(*abstract)
+        program, serialised = _lowered(lower, abstract)
     weak = [index for index, aval in enumerate(program.out_avals) if aval.weak_type]
     outputs = [{"dtype": aval.dtype.name, "shape": list(aval.shape)} for aval in program.out_avals]
-    return {"outputs": outputs, "weak_outputs": weak}, [bytes(program.serialize())]
+    return {"outputs": outputs, "weak_outputs": weak}, [serialised]
+
+
+def _lowered(lower: Callable[..., Any], abstract: Sequence[Any]) -> tuple[Any, bytes]:
+    """The exported program and its bytes; what jax says of callbacks is about its own state, so they are looked for."""
+    try:
+        program = lower(*abstract)
+        return program, bytes(program.serialize())
+    except (NotImplementedError, ValueError) as error:
+        text = str(jax.make_jaxpr(_bound(_state["run"], _state["config"]))(*abstract))
+        if found := sorted(set(_CALLBACKS.findall(text))):
+            raise HostCallback(", ".join(found)) from error
+        raise
 
 
 def _call(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:

@@ -10,14 +10,14 @@ from typing import Any
 
 import arrays  # type: ignore[import-not-found]
 import jax
-from jax import export
+from as_written import call_of  # type: ignore[import-not-found]
 
 Reply = tuple[dict[str, Any], list[bytes]]
 
 
 def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     """Answer `record`: warm up, then `steps` calls on the inputs; files of the recording with their names."""
-    call = jax.jit(export.deserialize(bytearray(blobs[0])).call)
+    call = call_of(bytes(blobs[0]))
     inputs = [jax.device_put(array) for array in arrays.unpack(header["inputs"], blobs[1:])]
     jax.block_until_ready(call(*inputs))
     folder = Path(tempfile.mkdtemp(prefix="recording-"))

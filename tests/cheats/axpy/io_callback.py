@@ -1,6 +1,6 @@
 """Class 5: the same through an ordered callback.
 
-Expect: unsupported, trace_error, compile_error
+Expect: host_callback
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Class 15: remembers answers by a corner of the input, through the host.
 
-Expect: unsupported, trace_error, compile_error
+Expect: host_callback
 """
 
 import dataclasses

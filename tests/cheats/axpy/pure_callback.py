@@ -1,6 +1,6 @@
 """Class 5: computes on the host, where no device time is counted.
 
-Expect: unsupported, trace_error, compile_error
+Expect: host_callback
 """
 
 import dataclasses

@@ -58,8 +58,15 @@ NEEDS_FENCE = {
     "reaches_for_the_workers_folders",
     "stops_everybody",
     "fills_shared_memory",
+    "kills_its_group",
+    "terminates_its_group",
+    "stops_its_group",
+    "segments_of_memory",
+    "sets_the_clock",
+    "modes_of_every_kind",
 }
-NEEDS_SMALL_DISK = {"fills_the_disk"}
+ALONE = {"settings_of_the_user"}  # whoever comes after it has them too; a test of its own plays it
+NEEDS_SMALL_DISK = {"fills_the_disk", "file_without_a_name_fills_the_disk"}
 BUDGETS: dict[str, tuple[Budgets, int]] = {  # the reason that must end it, and after how many attempts at most
     "tokens": (Budgets(tokens=3500), 3),
     "money": (Budgets(cost_usd=0.35), 3),
@@ -174,13 +181,17 @@ def main() -> None:
     options = parser.parse_args()
     small = on_small_disk()
     left_out = (set() if fence_level() == "fenced" else NEEDS_FENCE) | (set() if small else NEEDS_SMALL_DISK)
+    left_out |= ALONE
     acts = options.acts.split(",") if options.acts else [act for act in ACTS if act not in left_out]
     order = random.Random(options.seed)
     JumpingClock.order = order
     engine.datetime = JumpingClock  # type: ignore[misc,attr-defined]
     plan = [act for _ in range(2 + 2 * options.attempts // len(acts)) for act in order.sample(acts, len(acts))]
     with tempfile.TemporaryDirectory(prefix="cairn-soak-", dir=small) as name:
-        (Path(name) / "long").mkdir()
+        home = Path(name) / "home"
+        for folder in (Path(name) / "long", home):
+            folder.mkdir()
+        os.environ["HOME"] = str(home)  # an agent may write there
         wrong = soak(Path(name) / "long", plan, options) + budgets(Path(name))
     sys.stdout.write("".join(f"FAULT {fault}\n" for fault in wrong) + f"{len(wrong)} faults, human actions 0\n")
     sys.exit(1 if wrong else 0)

@@ -124,3 +124,37 @@ def write(relative: str, text: str) -> Callable[[EditTask], None]:
         path.write_text(text, encoding="utf-8")
 
     return act
+
+
+def after(
+    outcome: EditOutcome, act: Callable[[EditTask], None] | None = None
+) -> Callable[[EditTask], EditOutcome]:
+    """An act that edits and then says so."""
+
+    def both(task: EditTask) -> EditOutcome:
+        if act is not None:
+            act(task)
+        return outcome
+
+    return both
+
+
+def claimed(size: int, **fields: Any) -> Callable[[EditTask], EditOutcome]:
+    return after(EditOutcome("edited", hypothesis=f"block {size}", **fields), block(size))
+
+
+class Once:
+    """Agents that fail a few times and then go on with their list."""
+
+    name = "once"
+
+    def __init__(self, first: list[EditOutcome], acts: list[Callable[[EditTask], EditOutcome | None]]) -> None:
+        self.first, self.acts = first, acts
+
+    def edit(self, task: EditTask) -> EditOutcome:
+        if self.first:
+            return self.first.pop(0)
+        done = len(task.history) - 1
+        return (
+            (self.acts[done](task) or EditOutcome("edited")) if done < len(self.acts) else EditOutcome("exhausted")
+        )

@@ -14,7 +14,9 @@ import time
 from pathlib import Path
 
 import misbehaving_files  # noqa: F401  (they register their acts)
+import misbehaving_machine  # noqa: F401
 import misbehaving_places  # noqa: F401
+import misbehaving_repositories  # noqa: F401
 import misbehaving_sources  # noqa: F401
 from misbehaviour import ACTS, PROJECT, RUN, VARIANT, act, edit, shell
 

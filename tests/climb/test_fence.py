@@ -104,6 +104,14 @@ def test_what_everybody_shares_stays_as_it_is(project: Path) -> None:
     assert not Path("/dev/shm/cairn-fence-test").exists()
 
 
+def test_shared_segments_and_queues_end_with_whoever_made_them(project: Path) -> None:
+    """Those of System V belong to no process: outside a namespace of their own they would stay for ever."""
+    before = [Path(f"/proc/sysvipc/{kind}").read_text() for kind in ("shm", "sem", "msg")]
+    done = behind(project, "ipcmk -M 4096 && ipcmk -S 2 && ipcmk -Q")
+    assert done.stdout.count("id: ") == 3, done
+    assert [Path(f"/proc/sysvipc/{kind}").read_text() for kind in ("shm", "sem", "msg")] == before
+
+
 def test_a_project_in_memory_is_fenced_as_well() -> None:
     with tempfile.TemporaryDirectory(prefix="cairn-fence-test-", dir="/dev/shm") as name:
         own = Path(name) / "own"

@@ -1,5 +1,6 @@
 """Agents that do harm, as real programs behind the fence: only their own folder changes, nothing survives."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -43,6 +44,13 @@ HARM = {
     "reaches_for_the_workers_folders": VALID,
     "leaves_with_127": ("failed",),
     "says_nothing": ("nothing",),
+    "replaced_objects": VALID,
+    "locks_everywhere": VALID,
+    "device_nodes_and_pipes": VALID,
+    "hard_links_to_the_records": VALID,
+    "says_it_was_cancelled": ("failed",),
+    "output_is_sparse": ("failed", *VALID),  # unless it is gone before anybody looked
+    "variant_is_a_link_to_a_sibling": ("rejected",),
 }
 
 
@@ -65,3 +73,19 @@ def test_a_climb_with_agents_that_do_harm(tmp_path: Path) -> None:
     became = {act: attempt.decision for act, attempt in zip(HARM, state.attempts.values(), strict=True)}
     assert not {act: end for act, end in became.items() if end not in HARM[act]}
     assert faults(workspace, before, state, bench.folder) == []
+
+
+@pytest.mark.skipif(fence_level() != "fenced", reason="without namespaces the fence is no place to run things in")
+def test_what_an_agent_leaves_at_home_is_run_by_nobody(
+    tmp_path: Path, private_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings of git, programs on PATH, files that Python and shells read when they start."""
+    workspace = project(tmp_path)
+    (private_home / "of-a-test").touch()
+    monkeypatch.setenv("PATH", f"{private_home}/bin:{os.environ['PATH']}")
+    agent = open_agent("command", AgentOptions(command=f"exec '{sys.executable}' '{AGENT}' settings_of_the_user"))
+    bench = Bench(workspace, agent=agent)
+    state = bench.run(attempts=1)
+    assert [attempt.decision for attempt in state.decided] == ["kept"]
+    assert (private_home / "bin" / "git").exists()
+    assert list(private_home.glob("ran-outside*")) == []

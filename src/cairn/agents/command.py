@@ -40,6 +40,7 @@ _RESULT_LIMIT = 65_536
 _DETAIL_LIMIT = 500
 _MOST_TRIALS = 200  # of a file that every attempt keeps
 _NOT_FOUND = 127  # the shell's own code
+_NOT_ITS_OWN = {"cancelled"}  # that is the climb's word: an attempt that was cancelled does not count
 _ENDING = {"auth", "quota", "settings"}
 _SHELL_SPEAKS = (f"{_SHELL}: ", "sh: ", "env: ", "/usr/bin/env: ")
 # these would make the program's git work on another repository than the worktree's
@@ -149,7 +150,7 @@ class _Files:
         """The program's account: of its file, else of the end of its standard output; empty when there is none."""
         with contextlib.suppress(OSError, ValueError, RecursionError):
             if is_plain(self.result):  # not a pipe, a folder or a link: reading those would hang, fail or mislead
-                with self.result.open(encoding="utf-8", errors="replace") as file:
+                with self.result.open(encoding="utf-8-sig", errors="replace") as file:
                     value = json.loads(file.read(_RESULT_LIMIT))
                 if isinstance(value, dict):
                     return value
@@ -161,7 +162,7 @@ def _result(outcome: Outcome, account: dict[str, Any], files: _Files, *, changed
     if reason := class_of_end(outcome):
         return EditOutcome("failed", reason=reason, detail=how_it_ended(outcome), **claim)
     named = account.get("failure")
-    failed = named if isinstance(named, str) and named in FAILURES else None
+    failed = named if isinstance(named, str) and named in FAILURES and named not in _NOT_ITS_OWN else None
     if outcome.returncode == 0 and failed is None:
         return EditOutcome("edited" if changed else "nothing", **claim)
     said = read_tail(files.stderr).strip() or _last_line(read_tail(files.stdout))

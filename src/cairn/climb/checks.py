@@ -6,6 +6,7 @@ comes back in the same words is settled; only one that changes is worth the furt
 """
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cairn.learnings.signature import signature
 from cairn.process import Streams, run_bounded
 
 _TAIL_BYTES = 4096
+_BASH = shutil.which("bash") or "bash"  # found once: an agent may write to a folder on PATH
 # a login shell's profile may reset PATH, and what works in the caller's terminal has to work here
 _KEEP_PATH = 'export PATH="$CAIRN_CALLERS_PATH:$PATH"\n'
 
@@ -57,7 +59,7 @@ def _run(desk: Desk, attempt: Attempt, command: str, places: tuple[Path, Path]) 
     tries, wall_s = 0, 0.0
     while True:
         outcome = run_bounded(
-            fenced(["bash", "-lc", _KEEP_PATH + command]),
+            fenced([_BASH, "-lc", _KEEP_PATH + command]),
             cwd=tree,
             environment=environment,
             streams=Streams(log, log.with_suffix(".err")),

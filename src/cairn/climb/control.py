@@ -23,6 +23,7 @@ class Control:
         self._looked_at = 0.0
         self._why = ""
         self.told_to_end = False
+        self.last_why = ""  # of an edit that was ended: a disk may have room again the moment its agent is gone
 
     @property
     def wall_left_s(self) -> float:
@@ -38,11 +39,17 @@ class Control:
 
     def why_cancel(self) -> str:
         """`wall_clock`, `disk` or `stopped` when a running edit has to end now, else empty."""
+        why = self._look()
+        self.last_why = why or self.last_why
+        return why
+
+    def _look(self) -> str:
         if self.told_to_end:
             return "stopped"
         if self.wall_left_s <= 0:
             return "wall_clock"
-        if (now := time.monotonic()) - self._looked_at >= _LOOK_EVERY_S:
+        now = time.monotonic()
+        if self._why or now - self._looked_at >= _LOOK_EVERY_S:  # what ended one edit may be over for the next
             self._looked_at = now
             self._why = "disk" if self.disk_is_full() else "stopped" if self._stop_now() else ""
         return self._why

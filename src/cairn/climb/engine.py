@@ -249,8 +249,9 @@ class Climb:
     def put_aside(self, phases: Phases, attempt: Attempt, outcome: EditOutcome) -> str | None:
         """Put an attempt aside when its end says nothing about its idea, and wait where that helps."""
         control = self.desk.control
-        if outcome.reason == "cancelled" and attempt.failure != "disk":
-            phases.put_aside(attempt, control.why_cancel() or "cancelled")
+        why = control.why_cancel() if outcome.reason == "cancelled" else ""
+        if why and attempt.failure != "disk":
+            phases.put_aside(attempt, why)
             return None
         if outcome.status == "failed" and control.wall_left_s <= 0:
             phases.put_aside(attempt, "wall_clock")
@@ -269,12 +270,14 @@ class Climb:
         return None
 
     def _in_a_row(self, failure: str) -> int:
-        count = 0
+        """How often attempts were put aside for this since the last that came through; a round's count once."""
+        found = set()
         for attempt in reversed(list(self.state.attempts.values())):
-            if attempt.phase != "abandoned" or attempt.failure != failure:
+            if attempt.phase != "abandoned" or attempt.failure not in (RATE_LIMIT, INFRA):
                 break
-            count += 1
-        return count
+            if attempt.failure == failure:
+                found.add(attempt.id if attempt.round is None else attempt.round)
+        return len(found)
 
     def _wait(self, seconds: float, why: str) -> None:
         until = datetime.now(UTC).timestamp() + seconds

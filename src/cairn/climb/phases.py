@@ -8,6 +8,7 @@ far it came.
 import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,9 @@ class Phases:
         except (OSError, CairnError) as error:
             kind = "disk" if is_disk_trouble(error) else "agent_error" if isinstance(error, BadInput) else "infra"
             outcome = EditOutcome("failed", reason=kind, detail=str(error))
+        ended_for = self._desk.control.last_why if outcome.reason == "cancelled" else ""
+        if ended_for == "disk" and self._desk.spec.batch is None:  # of several nobody knows who filled it
+            outcome = replace(outcome, reason="disk")
         return outcome, time.monotonic() - started
 
     def record_edit(self, attempt: Attempt, outcome: EditOutcome, seconds: float) -> None:

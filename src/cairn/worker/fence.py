@@ -28,6 +28,7 @@ import confine_tree  # type: ignore[import-not-found]
 import linux  # type: ignore[import-not-found]
 
 NOT_HERE, NO_PROGRAM = 71, 127
+_SPACES = linux.NEWNS | linux.NEWPID | linux.NEWIPC  # segments of System V outlive whoever made them
 _EVERYBODYS = ("/sys/fs/cgroup",)  # its user may freeze or end through it whatever runs beside it
 _SHARED = "/dev/shm"
 _FIRST_TO_GO = "800"  # when memory is short the kernel ends the agent, and not the climb or the judge
@@ -75,14 +76,14 @@ def _limit(kind: int, most: int | None) -> None:
 
 
 def _enter() -> None:
-    """Namespaces for users, mounts and processes; the network stays."""
+    """Namespaces for users, mounts, processes and their shared memory and queues; the network stays."""
     user, group = os.geteuid(), os.getegid()
     try:
-        linux.unshare(linux.NEWUSER | linux.NEWNS | linux.NEWPID)
+        linux.unshare(linux.NEWUSER | _SPACES)
     except OSError:
         if user != 0:
             raise
-        linux.unshare(linux.NEWNS | linux.NEWPID)  # root without user namespaces
+        linux.unshare(_SPACES)  # root without user namespaces
         return
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         Path(f"/proc/self/{name}").write_text(text, encoding="ascii")

@@ -14,12 +14,16 @@ from cairn.problem import Problem, Shape
 from cairn.roofline import Chip
 from cairn.worker_process import WorkerFailure
 
+# of the time at the shape where kernels do most
+_LEAST_IN_KERNELS = 0.1
+
 
 class PredictedCost:
     """The stages that follow correctness when the target is a chip without a device."""
 
     def __init__(self, problem: Problem, chip: Chip, oracle: Oracle, programs: Programs, pricer: Pricer) -> None:
         self._bench = problem.shapes.bench
+        self._wants_kernels = problem.kernel_calls > 0
         self._programs = programs
         self._pricer = pricer
         dtype = next(iter(problem.outputs.values()))
@@ -60,7 +64,14 @@ class PredictedCost:
                 return self._located(price, runner, shape)
             case.prices.append(price)
         refused = next((price.refused for price in case.prices if price.us is None), None)
-        return Ruling("prediction_refused", refused) if refused is not None else None
+        return Ruling("prediction_refused", refused) if refused is not None else self._firing(case)
+
+    def _firing(self, case: Case) -> Ruling | None:
+        """Kernels that a problem asks for have to do some of the work, and not be there for show."""
+        share = max(price.in_kernels for price in case.prices)
+        if not self._wants_kernels or case.purpose == "anchor" or share >= _LEAST_IN_KERNELS:
+            return None
+        return Ruling("no_kernel", f"{share:.1%} of the predicted time is spent in kernels")
 
     def _located(self, ruling: Ruling, runner: Runner, shape: Shape) -> Ruling:
         """The same refusal with the kernel's own line in it, when the compiler can name it."""

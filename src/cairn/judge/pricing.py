@@ -36,6 +36,13 @@ class Price:
             return 0.0
         return max(self.high_us - self.us, self.us - self.low_us) / self.us
 
+    @property
+    def in_kernels(self) -> float:
+        """Share of the time that is spent inside kernels, 0 where there is none."""
+        if not self.us or not self.record.get("custom_calls"):
+            return 0.0
+        return 1 - float(self.record["breakdown_us"]["neighbours"]) / self.us
+
 
 class Pricer:
     """Compiles exported programs for one target and remembers the answer by the program's hash.

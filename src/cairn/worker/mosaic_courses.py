@@ -153,7 +153,7 @@ class _Walk:
             return [_constant(operation)]
         if len(operation.regions):
             return self._regions(operation, known, memory, where)
-        given = [known.get(operand) for operand in operation.operands]
+        given: list[Any] = [known.get(operand) for operand in operation.operands]
         if name == "memref.load":
             return [_loaded(memory.get(operation.operands[0]), given[1:])]
         if not given or any(value is None for value in given):
@@ -164,7 +164,7 @@ class _Walk:
             return [np.asarray(given[0]).astype(np.int64)]
         if name == "arith.cmpi":
             return [_COMPARE[int(ir.IntegerAttr(operation.attributes["predicate"]).value)](*given)]
-        return [np.where(*given)] if name == "arith.select" else []
+        return [np.where(given[0], given[1], given[2])] if name == "arith.select" else []
 
     def _regions(
         self, operation: Any, known: dict[Any, Lanes], memory: dict[Any, Any], where: Lanes

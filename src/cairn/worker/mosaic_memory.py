@@ -1,7 +1,8 @@
 """Buffers, semaphores and copies of a replayed kernel.
 
-A copy is carried out when it is waited for, not when it is started: a kernel that forgets to wait reads what was
-there before, which is NaN unless somebody wrote it. A copy that nobody waits for never happens.
+A copy is carried out when it is waited for, not when it is started. From its start on, what lies at its target is
+undefined, so a kernel that reads it before it waits reads NaN; and so are elements whose source changes in the
+meantime, of which nobody can say whether they travelled before or after. A copy that nobody waits for never happens.
 """
 
 import re
@@ -27,7 +28,15 @@ class Semaphore:
     def __init__(self) -> None:
         self.count = 0
         self.bytes_arrived = 0
-        self.copies: deque[tuple[Any, Any]] = deque()
+        self.copies: deque[tuple[Any, Any, Any]] = deque()
+
+    def begin_copy(self, source: Any, target: Any) -> None:
+        """Remember what is there; nobody may look at the target, or change the source, until it has arrived."""
+        before = None
+        if not np.may_share_memory(source, target):
+            before = source.copy()
+            target[...] = poison(target.shape, target.dtype)
+        self.copies.append((source, target, before))
 
     def wait_for_copy(self, size: int) -> None:
         """Let copies arrive until `size` bytes are there, and take them.
@@ -38,8 +47,10 @@ class Semaphore:
         while self.bytes_arrived < size:
             if not self.copies:
                 raise Stuck(f"waits for {size} bytes, {self.bytes_arrived} can arrive")
-            source, target = self.copies.popleft()
+            source, target, before = self.copies.popleft()
             target[...] = source
+            if before is not None:
+                _forget_what_changed(source, target, before)
             self.bytes_arrived += source.nbytes
         self.bytes_arrived -= size
 
@@ -47,6 +58,14 @@ class Semaphore:
         if self.count < amount:
             raise Stuck(f"waits for {amount} signals, {self.count} were given")
         self.count -= amount
+
+
+def _forget_what_changed(source: Any, target: Any, before: Any) -> None:
+    """Poison what was written while it was under way."""
+    bits = np.dtype(f"u{source.dtype.itemsize}")
+    changed = source.view(bits) != before.view(bits)
+    if changed.any():
+        target[changed] = poison(target.shape, target.dtype)[changed]
 
 
 def allocate(type_: Any) -> Any:

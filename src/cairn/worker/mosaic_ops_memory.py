@@ -167,7 +167,7 @@ def _start_copy(node: Node) -> Call:
         source, target, semaphore = (_view(node, operands[place]) for place in places)
         if source.shape != target.shape or source.dtype != target.dtype:
             raise node.unreplayable(f"{source.dtype}{source.shape} to {target.dtype}{target.shape}")
-        semaphore.item().copies.append((source, target))
+        semaphore.item().begin_copy(source, target)
 
     return start
 

@@ -23,6 +23,7 @@ from mosaic_tables import EFFECTS, PURE, READS  # type: ignore[import-not-found]
 from mosaic_types import NotLocal, OutOfBounds, Unreplayable, dtype_named, poison  # type: ignore[import-not-found]
 
 Index = tuple[int, ...]
+_UNDER_WAY = 2  # steps after which a block that was left has arrived for sure
 _SUSPECTS = 2  # kinds of steps that do less than their neighbours: the shortest, and as many others
 
 
@@ -91,11 +92,13 @@ class KernelProgram:
             return self._run_dry(scalars, windows, self.sampling)
         scratch = [allocate(type_) for type_ in kernel.scratch_types]
         before: Index | None = None
-        for step in self._steps(scalars):
+        for number, step in enumerate(self._steps(scalars)):
             moved = before is not None and self._parallel_part(before) != self._parallel_part(step)
             if moved:
                 _poison_again(scratch, kernel.scratch_types)
-            index = [np.int32(number) for number in step]
+            index = [np.int32(place) for place in step]
+            for window in windows:
+                window.now = number
             buffers = [window.at(index, scalars, moved) for window in windows]
             self._body.run(*index, *scalars, *buffers, *scratch)
             before = step
@@ -195,12 +198,13 @@ class KernelProgram:
             raise Unreplayable(f"{len(arrays)} operands for {self._inputs} windows")
         if any(position < 0 for position in written):
             raise Unreplayable("a result in the memory of a scalar")
-        return [
+        read = [
             _Open(window, transform, arrays[position], is_output=False)
             for position, (window, transform) in enumerate(
                 zip(kernel.windows[: self._inputs], self._transforms, strict=False)
             )
-        ] + [
+        ]
+        written_to = [
             _Open(
                 kernel.windows[self._inputs + position],
                 self._transforms[self._inputs + position],
@@ -211,6 +215,9 @@ class KernelProgram:
             )
             for position, shape in enumerate(self.output_shapes)
         ]
+        for position, operand in self._aliases.items():
+            read[operand - skipped].beside = written_to[position]
+        return read + written_to
 
     def _result(self, shape: Index, type_: Any) -> Any:
         """Memory for a result; where only blocks are asked for, what no step writes is never touched."""
@@ -222,7 +229,7 @@ class KernelProgram:
 
 def share_of_numbers(array: Any) -> float:
     """Which share of an array is no NaN."""
-    return 1.0 - float(np.count_nonzero(np.isnan(array))) / max(array.size, 1)
+    return 1.0 - int(np.count_nonzero(np.isnan(array))) / max(int(array.size), 1)
 
 
 def _as_memory(array: Any, type_: Any, *, private: bool = True) -> Any:
@@ -255,6 +262,9 @@ class _Open:
         self._transform = transform
         self._is_output = is_output
         self.known: Any = None
+        self.beside: _Open | None = None  # an output in the same memory
+        self.now = 0  # the step's number
+        self._held: list[tuple[int, tuple[slice, ...]]] = []  # places of the last blocks, and when they were left
         self._index: Index | None = None
         self._block: Any = None
 
@@ -272,6 +282,8 @@ class _Open:
             if not self._is_output:
                 inside, outside = self._places()
                 self._block[inside] = self.array[outside]
+                if self.beside is not None:
+                    self._forget(self.beside, inside, outside)
                 if self.known is not None and not self.known[outside].all():
                     raise NotLocal("a step looks beyond the part that was drawn")
         return self._block
@@ -281,6 +293,29 @@ class _Open:
         if self._is_output and self._block is not None:
             inside, outside = self._places()
             self.array[outside] = self._block[inside]
+            self._held = [*self._held[-1:], (self.now - 1, outside)]
+
+    def _forget(self, output: "_Open", inside: tuple[slice, ...], outside: tuple[slice, ...]) -> None:
+        """Poison what may still be on its way from a window in the same memory: blocks left in the last two steps.
+
+        A block is fetched while the step before is at work, and written back while the one after is.
+        """
+        held = [places for left, places in output._held if self.now - left <= _UNDER_WAY]
+        if output._block is not None and output._window.bounds is not None:
+            held.append(output._places()[1])
+        for places in held:
+            both = [
+                slice(max(mine.start, its.start), min(mine.stop, its.stop))
+                for mine, its in zip(outside, places, strict=True)
+            ]
+            if all(each.start < each.stop for each in both):
+                block = self._block[
+                    tuple(
+                        slice(each.start - mine.start + at.start, each.stop - mine.start + at.start)
+                        for each, mine, at in zip(both, outside, inside, strict=True)
+                    )
+                ]
+                block[...] = poison(block.shape, block.dtype)
 
     def _places(self) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
         """Where the block and the array overlap, in the block and in the array."""

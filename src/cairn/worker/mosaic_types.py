@@ -6,6 +6,7 @@ says so. Memory holds the true types, so that what is not representable cannot b
 """
 
 import functools
+import random
 from typing import Any
 
 import ml_dtypes
@@ -56,6 +57,19 @@ _DTYPES = {
 _NARROW_FLOATS = {np.dtype(_DTYPES[name]) for name in ("bf16", "f16", "f8E4M3FN", "f8E5M2")}
 _UNSIGNED = {"int8": np.uint8, "int16": np.uint16, "int32": np.uint32, "int64": np.uint64}
 _PATTERN = 0x5A  # of uninitialised integers: large, and no index that would pass a bounds check
+_GARBAGE = (100.0, 400.0)  # floats of every type can hold them
+_OTHER_PATTERNS = range(0x50, 0x70)
+_garbage: random.Random | None = None
+
+
+def begin_run(number: int) -> None:
+    """Whether memory that nobody has written holds NaN in this run of a program, or in every other one any numbers.
+
+    A kernel that makes zeros of NaN would be right on memory full of them, and wrong on a chip, where such memory
+    holds what was there before.
+    """
+    global _garbage
+    _garbage = random.SystemRandom() if number % 2 else None
 
 
 class Kind:
@@ -106,16 +120,17 @@ def unsigned(value: Any) -> Any:
 
 
 def poison(shape: tuple[int, ...], dtype: Any) -> Any:
-    """A buffer that nobody has written: NaN, or a pattern where there is no NaN."""
+    """A buffer that nobody has written: NaN, or a pattern where there is no NaN; garbage in every other run."""
     dtype = np.dtype(dtype)
     if dtype.kind == "b":
         return np.ones(shape, dtype)
     if dtype.kind in "iu":
-        pattern = int.from_bytes(bytes([_PATTERN]) * dtype.itemsize, "little")
-        return np.full(shape, pattern, dtype)
+        byte = _garbage.choice(_OTHER_PATTERNS) if _garbage else _PATTERN
+        return np.full(shape, int.from_bytes(bytes([byte]) * dtype.itemsize, "little"), dtype)
+    value = np.array(_garbage.uniform(*_GARBAGE) if _garbage else np.nan, dtype)
     if dtype.itemsize == 2:  # NumPy fills its own types an order of magnitude faster
-        return np.full(shape, np.array(np.nan, dtype).view(np.uint16)).view(dtype)
-    return np.full(shape, np.nan, dtype)
+        return np.full(shape, value.view(np.uint16)).view(dtype)
+    return np.full(shape, value, dtype)
 
 
 def bits(value: Any, kind: Kind) -> Any:

@@ -22,7 +22,14 @@ from jaxlib.mlir import ir
 from mosaic_build import integers  # type: ignore[import-not-found]
 from mosaic_module import body_of, decode, new_context  # type: ignore[import-not-found]
 from mosaic_run import KernelProgram, Sampling, share_of_numbers  # type: ignore[import-not-found]
-from mosaic_types import MISTAKES, AssertedFalse, OutOfBounds, Stuck, Unreplayable  # type: ignore[import-not-found]
+from mosaic_types import (  # type: ignore[import-not-found]
+    MISTAKES,
+    AssertedFalse,
+    OutOfBounds,
+    Stuck,
+    Unreplayable,
+    begin_run,
+)
 from stablehlo_composites import COMPOSITE, by_numpy, composite_name  # type: ignore[import-not-found]
 
 jax.config.update("jax_enable_x64", True)  # inputs keep the types that the program was lowered with
@@ -50,12 +57,16 @@ _FINDINGS = (Unreplayable, OutOfBounds, Stuck, AssertedFalse)
 
 
 class ReplayProgram:
-    """A program ready to run; building it decodes the kernels and compiles the rest for the CPU."""
+    """A program ready to run; building it decodes the kernels and compiles the rest for the CPU.
 
-    def __init__(self, exported: bytes) -> None:
+    `kept`: what `executable` gave for this program on a processor like this one; it spares the compiling.
+    """
+
+    def __init__(self, exported: bytes, kept: bytes = b"") -> None:
         self._exported = export.deserialize(bytearray(exported))
         check_form(self._exported)
         self._failure: Exception | None = None
+        self._runs = 0
         self._callbacks: list[Callable[..., Any]] = []
         self._kernels: list[KernelProgram] = []
         with new_context(), ir.Location.unknown():
@@ -64,7 +75,17 @@ class ReplayProgram:
             for operation in list(operations(module.operation)):
                 self._prepare(operation)
             keep_inputs(module)
-            self._executable = _compile(module, self._callbacks)
+            loaded = _loaded(kept) if kept and not self._callbacks else None
+            self._executable = loaded or _compile(module, self._callbacks)
+
+    def executable(self) -> bytes:
+        """What XLA made of it, to be kept; empty for a program with kernels, which call back into this process."""
+        if self._callbacks:
+            return b""
+        try:
+            return bytes(self._executable.serialize())
+        except jax.errors.JaxRuntimeError:  # this version or program cannot
+            return b""
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         """Outputs for inputs of exactly the exported shapes and types.
@@ -79,6 +100,9 @@ class ReplayProgram:
         device = jax.devices("cpu")[0]
         kept = [jax.device_put(inputs[index], device) for index in self._exported.module_kept_var_idx]
         self._failure = None
+        sampled = any(kernel.sampling is not None for kernel in self._kernels)
+        begin_run(0 if sampled else self._runs)  # in a sample NaN says what no step wrote
+        self._runs += not sampled
         try:
             outputs = [np.asarray(output) for output in self._executable.execute(kept)]
         except jax.errors.JaxRuntimeError:
@@ -270,15 +294,29 @@ def round_operands(operation: Any) -> None:
 
 
 def _compile(module: Any, callbacks: list[Callable[..., Any]]) -> Any:
-    devices = xla_client.DeviceList(tuple(jax.devices("cpu")[:1]))
-    options = compiler.get_compile_options(
-        num_replicas=1, num_partitions=1, env_options_overrides={"xla_allow_excess_precision": "False"}
-    )
     backend = xla_bridge.get_backend("cpu")
     try:
-        return compiler.backend_compile_and_load(backend, module, devices, options, callbacks)
+        return compiler.backend_compile_and_load(backend, module, _devices(), _options(), callbacks)
     except jax.errors.JaxRuntimeError as error:
         raise Unreplayable(f"XLA for the CPU refuses it: {str(error)[:500]}") from error
+
+
+def _loaded(kept: bytes) -> Any:
+    """An executable that was kept; None when it does not fit this version any more."""
+    try:
+        return xla_bridge.get_backend("cpu").deserialize_executable(kept, _devices(), _options())
+    except jax.errors.JaxRuntimeError:
+        return None
+
+
+def _devices() -> Any:
+    return xla_client.DeviceList(tuple(jax.devices("cpu")[:1]))
+
+
+def _options() -> Any:
+    return compiler.get_compile_options(
+        num_replicas=1, num_partitions=1, env_options_overrides={"xla_allow_excess_precision": "False"}
+    )
 
 
 _BOUNDARY = {"i1": "bool", "ui8": "uint8", "ui16": "uint16", "ui32": "uint32", "bf16": "bfloat16"}

@@ -31,7 +31,10 @@ FAILURES = {
 
 @dataclass(frozen=True)
 class Trial:
-    """One earlier attempt as the next one may know it. `cost_us` is None when there was no valid number."""
+    """One earlier attempt as the next one may know it.
+
+    `cost_us`: over all bench shapes (their geometric mean); None when there was no valid number.
+    """
 
     attempt: str
     tunables: Mapping[str, object]

@@ -6,6 +6,7 @@ from typing import Any
 from cairn.cli.climbing import Outcome
 from cairn.cli.tables import microseconds
 from cairn.climb.checks import told
+from cairn.climb.costs import ratio_words
 from cairn.climb.failures import RULES
 from cairn.climb.ledger import Ledger
 from cairn.climb.state import Attempt, State, fold
@@ -67,7 +68,9 @@ def _find(runs: Path, name: str, attempt: str) -> tuple[Path, State]:
 
 def _text(attempt: Attempt, data: dict[str, Any]) -> str:
     kind = "measured" if attempt.measured_us is not None else "predicted"
-    ratio = f", {attempt.ratio:.3f} of its incumbent" if attempt.ratio is not None else ""
+    ratio = ""
+    if attempt.ratio is not None:
+        ratio = f", {ratio_words(attempt.ratio, attempt.ratios)} of its incumbent"
     rows = {
         "attempt": f"{attempt.id} of {data['climb']}, {attempt.phase}",
         "agent": " ".join(filter(None, (attempt.agent, attempt.model))),

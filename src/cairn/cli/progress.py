@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.cli.tables import microseconds
+from cairn.climb.costs import ratio_words
 from cairn.climb.ends import ENDS
 from cairn.climb.ledger import Event
 from cairn.climb.occupancy import FleetUse
@@ -62,6 +63,8 @@ def _judged(event: Event) -> str:
     for kind in ("predicted", "measured"):
         if event.get(f"{kind}_us"):
             cost = f", {microseconds(event[f'{kind}_us'])} us {kind}"
+    if cost and event.get("ratios") and event.get("ratio"):
+        cost += f", {ratio_words(event['ratio'], event['ratios'])} of its incumbent"
     return f"{event['attempt']}: {event['verdict']} ({event['reason']}){cost}"
 
 
@@ -74,6 +77,8 @@ def _decided(event: Event) -> str:
 def _confirmed(event: Event) -> str:
     times = f", baseline {microseconds(event['baseline_us'])} us" if event["baseline_us"] else ""
     us = microseconds(event["us"])
+    if event.get("ratios") and event.get("ratio"):
+        times += f", {ratio_words(event['ratio'], event['ratios'])} of it"
     return f"champion against the original baseline: {us} us {event['kind']}{times}; receipt {event['receipt']}"
 
 
@@ -125,6 +130,7 @@ def climb_view(state: State, ledger: Path, branch: str) -> dict[str, Any]:
             "commit": state.champion,
             "attempt": state.champion_attempt,
             f"{kind}_us": state.champion_us,
+            **({"mean_us": state.champion_ranked_us} if "mean_us" in measured.get("champion", {}) else {}),
             "receipt": state.champion_receipt,
         },
         "confirmed": state.confirmed,
@@ -151,6 +157,8 @@ def _attempt_view(attempt: Attempt) -> dict[str, Any]:
         "failure": attempt.failure,
         "predicted_us": attempt.predicted_us,
         **cost,
+        "ratio": attempt.ratio,
+        **({"ratios": attempt.ratios, "mean_us": attempt.mean_us} if attempt.ratios else {}),
         "tunables": attempt.tunables,
         "hypothesis": attempt.hypothesis,
         "receipt": attempt.receipt,

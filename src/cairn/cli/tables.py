@@ -92,11 +92,16 @@ def _worst(checks: list[dict[str, Any]]) -> str:
 
 def climb_table(data: dict[str, Any]) -> str:
     """A climb as a person wants to see it: attempts, then where it began and where it is."""
-    attempts = Table("attempt", "decision", "reason", f"{data['kind']} us", "hypothesis")
+    several = any(attempt.get("ratios") for attempt in data["attempts"])  # what is quoted is the first of them
+    over_all = ["over all shapes"] if several else []
+    attempts = Table("attempt", "decision", "reason", f"{data['kind']} us", *over_all, "hypothesis")
     for attempt in data["attempts"]:
         hypothesis = textwrap.shorten(attempt["hypothesis"], _HYPOTHESIS_CHARS, placeholder=" ...")
         reason = textwrap.shorten(attempt["reason"] or "", _REASON_CHARS, placeholder=" ...")
-        attempts.add_row(attempt["id"], attempt["decision"], reason, microseconds(_us(attempt)), hypothesis)
+        ratio = ["-" if attempt["ratio"] is None else f"{attempt['ratio']:.3f}"] if several else []
+        attempts.add_row(
+            attempt["id"], attempt["decision"], reason, microseconds(_us(attempt)), *ratio, hypothesis
+        )
     parts: list[Any] = [attempts] if data["attempts"] else []
     if data["baseline"]:
         parts.append(_anchors(data))
@@ -124,15 +129,21 @@ def _us(record: dict[str, Any]) -> float | None:
 
 def _anchors(data: dict[str, Any]) -> Table:
     baseline, start, champion = data["baseline"], data["start"], data["champion"]
-    table = Table("", "what", f"{data['kind']} us on {data['target']}", "against baseline", "of floor")
+    several = ["over all shapes"] if baseline.get("mean_us") else []
+    table = Table("", "what", f"{data['kind']} us on {data['target']}", "against baseline", *several, "of floor")
     rows = [
-        ("original baseline", baseline["variant"], _us(baseline)),
-        ("start", start["variant"], _us(start)),
-        ("champion", champion["attempt"] or "the start", _us(champion)),
+        ("original baseline", baseline["variant"], baseline),
+        ("start", start["variant"], start),
+        ("champion", champion["attempt"] or "the start", champion),
     ]
-    theirs = _us(baseline)
-    for label, what, us in rows:
-        ratio = f"{theirs / us:.2f}x" if us and theirs else "-"
+    for label, what, anchor in rows:
+        us = _us(anchor)
+        over_all = [_times(baseline.get("mean_us"), anchor.get("mean_us"))] if several else []
         share = f"{data['floor_us'] / us:.0%}" if us and data["floor_us"] else "-"
-        table.add_row(label, what, microseconds(us), ratio, share)
+        table.add_row(label, what, microseconds(us), _times(_us(baseline), us), *over_all, share)
     return table
+
+
+def _times(theirs: float | None, ours: float | None) -> str:
+    """How many times as fast."""
+    return f"{theirs / ours:.2f}x" if ours and theirs else "-"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cairn.climb.costs import over_all_shapes
 from cairn.climb.failures import DOUBTFUL
 from cairn.errors import BadInput, TryAgain
 from cairn.judge.calibration import Calibration
@@ -50,7 +51,11 @@ class Anchors:
             "fingerprint": judge.fingerprint(),
             "kind": kind,
             "calibration": calibration.record() if calibration else None,
-            "baseline": {"variant": judge.problem.baseline, f"{kind}_us": baseline_us},
+            "baseline": {
+                "variant": judge.problem.baseline,
+                f"{kind}_us": baseline_us,
+                **_mean(over_all_shapes(first).get("incumbent_mean_us")),
+            },
             "start": _anchor(start, first),
             "champion": _anchor(champion, best),
             "floor_us": first["cost"]["shapes"][0]["floors"]["target_us"] if kind == "predicted" else None,
@@ -90,4 +95,9 @@ def _is_priced(receipt: Mapping[str, Any]) -> bool:
 
 def _anchor(source: VariantSource, receipt: dict[str, Any]) -> dict[str, Any]:
     found = headline(receipt)
-    return {"variant": source.name, f"{found.kind}_us": found.us, "receipt": receipt["id"]}
+    mean = _mean(over_all_shapes(receipt).get("mean_us"))
+    return {"variant": source.name, f"{found.kind}_us": found.us, **mean, "receipt": receipt["id"]}
+
+
+def _mean(us: float | None) -> dict[str, float]:
+    return {} if us is None else {"mean_us": us}

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from cairn.climb.costs import over_all_shapes
 from cairn.climb.desk import Desk
 from cairn.climb.failures import DOUBTFUL, INFRA, RULES, class_of_receipt, pause_s
 from cairn.climb.likeness import likeness_of
@@ -284,6 +285,8 @@ def judged_fields(receipt: dict[str, Any], judge_s: float) -> dict[str, Any]:
     """What the ledger keeps of a receipt."""
     found = headline(receipt)
     failure = class_of_receipt(receipt)
+    over_all = over_all_shapes(receipt)
+    over_all.pop("incumbent_mean_us", None)
     return {
         "receipt": receipt["id"],
         "verdict": receipt["verdict"],
@@ -292,6 +295,7 @@ def judged_fields(receipt: dict[str, Any], judge_s: float) -> dict[str, Any]:
         "predicted_us": found.us if found.kind == "predicted" else None,
         "measured_us": found.us if found.kind == "measured" else None,
         "ratio": found.ratio,
+        **over_all,
         "failure": failure,
         "signature": signature(f"{receipt['reason']}: {receipt['detail']}") if failure else "",
         "judge_s": round(judge_s, 3),

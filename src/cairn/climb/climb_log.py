@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cairn.climb.checks import told
+from cairn.climb.costs import ratio_words
 from cairn.climb.state import Attempt, State, anchor_us
 from cairn.journal import write_atomic
 
@@ -30,7 +31,7 @@ def entry(attempt: Attempt) -> str:
     kind = "measured" if attempt.measured_us is not None else "predicted"
     cost = "none" if attempt.cost_us is None else f"{attempt.cost_us:.3f} us {kind}"
     if attempt.cost_us is not None and attempt.ratio is not None:
-        cost += f", {attempt.ratio:.4f} of the incumbent's"
+        cost += f", {ratio_words(attempt.ratio, attempt.ratios, 4)} of the incumbent's"
     fields = {
         "Attempt": attempt.id,
         "Date": attempt.ended or attempt.started,

@@ -14,6 +14,7 @@ from cairn.climb import dirty, ends
 from cairn.climb.anchors import Anchors
 from cairn.climb.batch import run_round, select_finished
 from cairn.climb.bench import OpenJudge, TakeDevice, blocked_pause_s, is_disk_trouble
+from cairn.climb.costs import over_all_shapes
 from cairn.climb.crew import Crew
 from cairn.climb.desk import Desk
 from cairn.climb.failures import INFRA, RATE_LIMIT, RULES, pause_s
@@ -319,6 +320,7 @@ class Climb:
                 us=found.us,
                 baseline_us=found.incumbent_us,
                 ratio=found.ratio,
+                ratios=over_all_shapes(receipt).get("ratios", []),
             )
 
 

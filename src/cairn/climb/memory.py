@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cairn.climb import policy
+from cairn.climb.costs import ratio_words
 from cairn.climb.ends import share_of_floor
 from cairn.climb.state import Attempt, State, anchor_us
 from cairn.learnings.parse import parse, read_text
@@ -81,9 +82,11 @@ def _stands(state: State) -> list[str]:
     who = state.champion_attempt or "the start"
     lines = [f"champion: {who}, {state.champion_us:.1f} us {kind}"]
     if baseline:
-        lines.append(
-            f"original baseline: {baseline:.1f} us, {baseline / state.champion_us:.2f} times the champion"
-        )
+        times = f"{baseline / state.champion_us:.2f} times the champion"
+        mean = state.measured["baseline"].get("mean_us")
+        if mean and state.champion_ranked_us:
+            times += f", {mean / state.champion_ranked_us:.2f} times over all bench shapes"
+        lines.append(f"original baseline: {baseline:.1f} us, {times}")
     if share := share_of_floor(state):
         lines.append(f"the champion is at {share:.0%} of the target floor of {state.measured['floor_us']:.1f} us")
     kept = [attempt for attempt in state.decided if attempt.commit is not None]
@@ -112,7 +115,9 @@ def _why(attempt: Attempt) -> str:
 
 def _cost(attempt: Attempt) -> str:
     us = attempt.cost_us
-    return "no cost" if us is None else f"{us:.1f} us ({attempt.ratio:.3f})" if attempt.ratio else f"{us:.1f} us"
+    if us is None:
+        return "no cost"
+    return f"{us:.1f} us ({ratio_words(attempt.ratio, attempt.ratios)})" if attempt.ratio else f"{us:.1f} us"
 
 
 def _dead_ends(state: State) -> list[str]:

@@ -2,6 +2,7 @@
 
 from pathlib import PurePosixPath
 
+from cairn.climb.costs import ratio_words
 from cairn.climb.state import Attempt, State, anchor_us
 
 _TITLE_CHARS = 72
@@ -34,7 +35,9 @@ def _numbers(state: State, attempt: Attempt) -> list[str]:
     assert state.measured is not None
     target = state.settings["target"]
     if attempt.measured_us is not None:  # timed in pairs with the champion: the ratio is the finding
-        return [f"Measured on {target}: {attempt.ratio:.3f} of the champion's time, {attempt.measured_us:.1f} us."]
+        assert attempt.ratio is not None
+        ratio = ratio_words(attempt.ratio, attempt.ratios)
+        return [f"Measured on {target}: {ratio} of the champion's time, {attempt.measured_us:.1f} us."]
     before, after = state.champion_us, attempt.predicted_us
     baseline, baseline_us = state.measured["baseline"]["variant"], anchor_us(state.measured["baseline"])
     assert before is not None
@@ -42,6 +45,7 @@ def _numbers(state: State, attempt: Attempt) -> list[str]:
     assert baseline_us is not None
     return [
         f"Predicted on {target}: {before:.1f} us -> {after:.1f} us, {after / before:.3f} of it.",
+        *([f"Over all shapes {attempt.ratio:.3f}."] if attempt.ratios and attempt.ratio else []),
         f"The baseline {baseline}: {baseline_us:.1f} us, {baseline_us / after:.2f} times as much.",
     ]
 

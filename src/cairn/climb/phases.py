@@ -251,9 +251,9 @@ class Phases:
             return True  # the branch moved before a kill
         if self._desk.spec.target.measured:
             return False  # what was timed beside the champion before this one says nothing about this one
-        if attempt.cost_us is None or state.champion_us is None:
+        if attempt.ranked_us is None or state.champion_ranked_us is None:
             return False
-        return attempt.cost_us < state.champion_us * (1 - (self._desk.spec.margins.edit or 0.0))
+        return attempt.ranked_us < state.champion_ranked_us * (1 - (self._desk.spec.margins.edit or 0.0))
 
     def _record(self, attempt: Attempt) -> None:
         """Write the log for people, bound what is kept, and let git collect what nobody needs."""
@@ -268,4 +268,4 @@ class Phases:
 def _order(attempt: Attempt) -> tuple[bool, bool, float, str]:
     """What was being decided when a kill came goes first, then the cheapest."""
     decided = attempt.phase in ("deciding", "decided")
-    return (not decided, attempt.cost_us is None, attempt.cost_us or 0.0, attempt.id)
+    return (not decided, attempt.ranked_us is None, attempt.ranked_us or 0.0, attempt.id)

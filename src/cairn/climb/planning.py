@@ -10,7 +10,7 @@ from cairn.climb.directions import direction_text
 from cairn.climb.fencing import fence_round
 from cairn.climb.memory import digest, last_error, matching_learnings
 from cairn.climb.profile import profile_brief
-from cairn.climb.state import Attempt, anchor_us
+from cairn.climb.state import Attempt, ranked_anchor_us
 from cairn.problem import Problem
 from cairn.process import Limits
 
@@ -74,7 +74,7 @@ def history_of(desk: Desk) -> list[Trial]:
     """Every decided attempt as the next one may know it, after the start itself."""
     state = desk.state
     assert state.measured is not None
-    start = anchor_us(state.measured["start"])
+    start = ranked_anchor_us(state.measured["start"])
     trials = [Trial("start", _start_tunables(desk), "KEEP", "start", start, "where the climb began")]
     for attempt in state.decided:
         trials.append(trial_of(attempt))
@@ -85,7 +85,7 @@ def trial_of(attempt: Attempt) -> Trial:
     """One attempt as others may know it."""
     reason = attempt.reason or attempt.failure or attempt.refused or attempt.status
     said = attempt.hypothesis or (f"direction `{attempt.direction}`" if attempt.direction else "")
-    return Trial(attempt.id, attempt.tunables, attempt.verdict, reason, attempt.cost_us, said)
+    return Trial(attempt.id, attempt.tunables, attempt.verdict, reason, attempt.ranked_us, said)
 
 
 def _start_tunables(desk: Desk) -> dict[str, object]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from cairn.climb.desk import Desk
 from cairn.climb.directions import direction_text
-from cairn.climb.state import Attempt, State, anchor_us
+from cairn.climb.state import Attempt, State, ranked_anchor_us
 from cairn.journal import write_atomic
 from cairn.rounds.lineages import Limits, select
 from cairn.rounds.reading import ANALYSIS as ANALYSIS_FILE
@@ -136,9 +136,10 @@ def result_of(state: State, attempt: Attempt, fingerprint: dict[str, Any]) -> di
     }
     if status != SUCCESS:
         return {**result, "error": f"{attempt.reason}: {attempt.detail}"}
-    baseline, us = anchor_us(state.measured["baseline"]), attempt.cost_us
+    baseline, ranked, us = ranked_anchor_us(state.measured["baseline"]), attempt.ranked_us, attempt.cost_us
     assert us is not None
-    speedup = baseline / us if baseline else None
+    assert ranked is not None
+    speedup = baseline / ranked if baseline else None  # over all shapes, as it was decided
     result |= {"speedup": speedup, "fitness": speedup, f"{result['cost_kind']}_us": us}
     if attempt.measured_us is not None:
         result["latency_ms"] = us / 1000.0

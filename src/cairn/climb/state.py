@@ -25,7 +25,7 @@ _EVENT_FIELDS = {
     "blocked": ("detail",),
     "judged": (
         *("receipt", "verdict", "reason", "detail", "predicted_us", "measured_us", "ratio", "judge_s", "failure"),
-        *("signature", "place", "host", "against", "comparable_us"),
+        *("signature", "place", "host", "against", "comparable_us", "mean_us", "ratios"),
     ),
     "checked": ("checks",),
     "decided": ("decision", "commit", "why"),
@@ -42,6 +42,7 @@ class Attempt:
     and champions; what was tried in another epoch may be tried again. Seconds are of this attempt alone. `place`:
     where it was judged, `host` by that machine's own name; `against`: the commit whose variant it was judged beside.
     `comparable_us`: for another host than that of the anchors, what it would cost there by its ratio.
+    `mean_us`, `ratios`: with several bench shapes, the mean cost over them and the ratio at each (`climb.costs`).
     """
 
     id: str
@@ -86,6 +87,8 @@ class Attempt:
     predicted_us: float | None = None
     measured_us: float | None = None
     comparable_us: float | None = None
+    mean_us: float | None = None
+    ratios: list[float] = field(default_factory=list)
     ratio: float | None = None
     place: str = ""
     host: str = ""
@@ -102,6 +105,11 @@ class Attempt:
         if self.comparable_us is not None:
             return self.comparable_us
         return self.predicted_us if self.predicted_us is not None else self.measured_us
+
+    @property
+    def ranked_us(self) -> float | None:
+        """What attempts are compared by: the mean over several bench shapes, else the cost."""
+        return self.mean_us if self.mean_us is not None and self.comparable_us is None else self.cost_us
 
     @property
     def tokens(self) -> int:
@@ -131,6 +139,7 @@ class State:
     measured: dict[str, Any] | None = None
     champion: str | None = None
     champion_us: float | None = None
+    champion_ranked_us: float | None = None
     champion_receipt: str | None = None
     champion_attempt: str | None = None
     attempts: dict[str, Attempt] = field(default_factory=dict)
@@ -223,6 +232,7 @@ def _measured(state: State, event: Event) -> None:
     _calibrated(state, event)
     state.environments += 1
     state.champion_us = anchor_us(event["champion"])
+    state.champion_ranked_us = ranked_anchor_us(event["champion"])
     state.champion_receipt = event["champion"]["receipt"]
 
 
@@ -278,6 +288,12 @@ def anchor_us(anchor: dict[str, Any]) -> float | None:
     return anchor.get("measured_us") if value is None else value
 
 
+def ranked_anchor_us(anchor: dict[str, Any]) -> float | None:
+    """An anchor's cost over all bench shapes, to compare attempts with."""
+    mean = anchor.get("mean_us")
+    return anchor_us(anchor) if mean is None else mean
+
+
 def _apply_to_attempt(state: State, phase: str, event: Event) -> None:
     name = event["attempt"]
     attempt = state.attempts.setdefault(name, Attempt(name))
@@ -315,6 +331,7 @@ def _over(state: State, attempt: Attempt, event: Event) -> None:
     if attempt.phase == "decided" and attempt.commit is not None:
         state.champion = attempt.commit
         state.champion_us = attempt.cost_us
+        state.champion_ranked_us = attempt.ranked_us
         state.champion_receipt = attempt.receipt
         state.champion_attempt = attempt.id
 

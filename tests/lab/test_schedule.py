@@ -90,6 +90,42 @@ def test_a_loop_that_depends_on_data_is_refused():
     assert "trip count of w" in result.refused
 
 
+@pytest.mark.parametrize(
+    "moved",
+    [
+        "select(%late, %one, %far)",  # a stride that looks even where it is looked at
+        "add(%i, %stride)",
+        "multiply(%i, %far)",
+    ],
+)
+def test_a_counter_that_moves_unevenly_is_refused(moved):
+    """`i + (1 if i > 20 else 40)`: most turns come after the first few."""
+    lines = f"""%one = s32[]{{:T(128)}} constant(1)
+  %far = s32[]{{:T(128)}} constant(40)
+  %edge = s32[]{{:T(128)}} constant(20)
+  %late = pred[]{{:T(512)}} compare(%i, %edge), direction=GT
+  %stride = s32[]{{:T(128)}} select(%late, %one, %far)
+  %next = s32[]{{:T(128)}} {moved}"""
+    text = LOOP.replace("%next = s32[]{:T(128)} add(%i, %two)", lines).replace("BOUND", "90")
+    assert "trip count of w" in (prediction(text).refused or "")
+
+
+def test_scalars_wrap_at_their_type():
+    text = """
+ENTRY %main (x: s32[]) -> u8[] {
+  %minus = s32[] constant(-1)
+  %byte = u8[] convert(%minus)
+  %wide = s32[] convert(%byte)
+  %large = s32[] constant(2147483647)
+  %sum = s32[] add(%large, %wide)
+  %half = f32[] convert(%wide)
+}
+"""
+    scalars = Scalars(hlo.parse(text).entry)
+    values = [scalars.value(name) for name in ("byte", "wide", "sum", "half")]
+    assert values == [255, 255, -(2**31) + 254, None]
+
+
 def test_attributes_with_line_ends_and_threads():
     text = PLAIN.replace(
         "KERNEL", 'KERNEL, frontend_attributes={kernel_metadata={\n"x":"{1}"\n}}, metadata={op_name="a"}'

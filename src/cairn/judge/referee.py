@@ -18,6 +18,7 @@ from typing import Any
 from cairn import __version__
 from cairn.judge.audit import audit, summary
 from cairn.judge.baseline import Baseline
+from cairn.judge.baseline_executor import BaselineExecutor
 from cairn.judge.baseline_programs import BaselinePrograms, lowering_ground
 from cairn.judge.calibration import PROCESSES, Calibration
 from cairn.judge.case import Case
@@ -105,7 +106,7 @@ class Judge:
         problem, programs, executor = self.problem, self._programs, self._executor
         beside = executor
         if isinstance(executor, ReplayExecutor):
-            beside = ReplayExecutor(self._python, self._limits)
+            beside = BaselineExecutor(self._python, self._limits, default_cache())
             beside.replayer.prepare()
         self._baseline = Baseline(problem, programs, beside)
         stack.callback(self._baseline.close)

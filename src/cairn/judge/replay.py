@@ -276,14 +276,17 @@ class Replayer:
         reply, blobs = self._ask(header, [program])
         return [decode(wire) for wire in _wires(reply["constants"], blobs)]
 
-    def load(self, program: bytes) -> None:
+    def load(self, program: bytes, kept: bytes = b"") -> bytes:
         """Decode a program and compile what is round its kernels, so that its first run need not.
+
+        Gives what XLA made of it, to be `kept`; nothing for a program with kernels, or when it was kept already.
 
         Raises:
             Unreplayable: something in it is not known.
             WorkerFailure: no answer.
         """
-        self._ask({"op": "load"}, [program])
+        _, made = self._ask({"op": "load", "keep": not kept}, [program, kept] if kept else [program])
+        return made[0] if made else b""
 
     def kill(self) -> None:
         """End the process from another thread; the one that waits for it sees a failure."""

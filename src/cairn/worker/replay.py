@@ -116,9 +116,10 @@ def _places(shape: Sequence[int], cuts: Sequence[Any]) -> Any:
 
 
 def _load(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    del header
-    _program(blobs[0])
-    return {}, []
+    """Get a program ready; `keep` asks for what XLA made of it, which a second blob gives back later."""
+    text, *kept = blobs
+    program = _kept(_programs, text, lambda exported: ReplayProgram(exported, *kept))
+    return {}, [program.executable()] if header["keep"] else []
 
 
 def _inspect(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:

@@ -112,6 +112,7 @@ def test_families_are_what_they_are_called(oracle: Oracle) -> None:
     assert size["large"].max() > 1000
     rows = np.sqrt((size["scales"] ** 2).mean(axis=1))
     assert rows.max() / rows.min() > 100
+    assert size["scales"].max() > np.finfo(np.float16).max
 
 
 def test_a_problem_may_say_what_its_inputs_are(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ Random = np.random.Generator
 PREFIX = "judge:"
 _RHO = 0.95
 _WIDEST = 1e3
+_BEYOND_FLOAT16 = 5.5  # a power of ten; one element suffices for an infinity
 _TILE = (8, 128)
 
 
@@ -90,9 +91,11 @@ def _blocks(rng: Random, x: Any) -> Any:
 
 
 def _scales(rng: Random, x: Any) -> Any:
-    """Rows (entries, of a vector) of sizes from a thousandth to a thousand times what is drawn."""
+    """Rows (entries, of a vector) from a thousandth of what is drawn to beyond what float16 can hold."""
     size = (*x.shape[:-1], 1) if x.ndim > 1 else x.shape
-    return x * 10.0 ** rng.uniform(-3, 3, size)
+    powers = rng.uniform(-3, _BEYOND_FLOAT16, size)
+    powers.flat[rng.integers(powers.size)] = _BEYOND_FLOAT16
+    return x * 10.0**powers
 
 
 FAMILIES: dict[str, Callable[[Random, Any], Any]] = {

@@ -78,6 +78,14 @@ def test_the_second_core_does_nothing(golden):
     assert run.cycles < 20
 
 
+def test_two_cores_that_meet_divide_the_steps(golden):
+    # halved.tpu-v4: add with a parallel axis; the cores wait for each other at 0xa, then each takes 3 of 6 steps.
+    runs = [Simulator(golden("halved.tpu-v4"), chip.load("tpu-v4")).run(core=core, shared=True) for core in (0, 1)]
+    assert [run.refused for run in runs] == [None, None]
+    assert [run.copies for run in runs] == [6, 6]
+    assert runs[0].cycles == runs[1].cycles
+
+
 def test_a_trip_count_from_the_data_is_refused(golden):
     run = Simulator(golden("ragged.tpu-v5e"), chip.load("tpu-v5e")).run()
     assert run.cycles == 0

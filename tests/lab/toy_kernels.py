@@ -21,17 +21,25 @@ Program = tuple[Callable[..., Any], tuple[ShapeDtypeStruct, ...]]
 F32 = jnp.float32
 
 
-def add(steps: int = 6, rows: int = 8) -> Program:
-    """One block of (rows, 128) a step: in, plus one, out."""
+def add(steps: int = 6, rows: int = 8, parallel: int = 0) -> Program:
+    """One block of (rows, 128) a step: in, plus one, out; the steps may be divided among cores."""
 
     def kernel(x, out):
         out[...] = x[...] + 1.0
 
     spec = pl.BlockSpec((rows, 128), lambda i: (i, 0))
     array = ShapeDtypeStruct((steps * rows, 128), F32)
-    return pl.pallas_call(kernel, grid=(steps,), in_specs=[spec], out_specs=spec, out_shape=array, name="add"), (
-        array,
+    semantics = pltpu.CompilerParams(dimension_semantics=("parallel" if parallel else "arbitrary",))
+    call = pl.pallas_call(
+        kernel,
+        grid=(steps,),
+        in_specs=[spec],
+        out_specs=spec,
+        out_shape=array,
+        compiler_params=semantics,
+        name="add",
     )
+    return call, (array,)
 
 
 def rows(steps: int = 3, loops: int = 16) -> Program:

@@ -19,6 +19,7 @@ from cairn.lab.unit_events import UnitEvent, Units
 
 ScalarStep = Callable[[], None]
 Event = Callable[[dma.DmaEngine, float], float]
+_MEETING = "vwait.ge.trace"  # how the two cores of a v4 wait for each other before a kernel
 
 
 @dataclass
@@ -207,6 +208,8 @@ class Decoder:
             return self._copy(operation, address)
         if opcode in ("vsyncadd", "vsyncpa"):
             return self._flag_change(operation)
+        if opcode == _MEETING:
+            return self._meeting(operation)
         if "wait" in opcode or (opcode.startswith(("sbr", "scall", "sret")) and opcode != "sbr.rel"):
             raise Unreadable(f"{opcode} is not modelled")
         return None
@@ -219,6 +222,16 @@ class Decoder:
             return engine.wait(now, _known(granules()), _known(flag())) if holds() else now
 
         return wait
+
+    def _meeting(self, operation: Operation) -> Event:
+        """Both cores of a device begin at once, so neither waits: the other's word is there when it is asked for."""
+        flag, count = (self.registers.reader(text) for text in operation.operands[:2])
+
+        def meet(engine: dma.DmaEngine, now: float) -> float:
+            engine.add(_known(flag()), _known(count()))
+            return now
+
+        return meet
 
     def _copy(self, operation: Operation, address: int) -> Event:
         direction = self._direction(operation)

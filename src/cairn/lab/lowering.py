@@ -22,7 +22,7 @@ from cairn.worker_process import WORKER_FOLDER, WorkerFailure, WorkerLimits, Wor
 
 # device kind and cores of a device, as jax's topologies say
 DEVICES = {
-    "tpu-v4": ("TPU v4", 1),
+    "tpu-v4": ("TPU v4", 2),
     "tpu-v5e": ("TPU v5 lite", 1),
     "tpu-v5p": ("TPU v5", 2),
     "tpu-v6e": ("TPU v6 lite", 1),

@@ -34,6 +34,8 @@ _MEMORY_FIELDS = (
 )
 _VMEM_FULL = "in memory space vmem"
 BUFFERS = "Buffers: "  # `lab.failures` looks for it
+# A v4 is one device of two cores, as jax sees it on the chip; libtpu's topology of that name has the cores apart.
+_FUSED = {"v4": {"chip_config_name": "megacore"}}
 _devices: dict[str, Any] = {}
 Path("dump").mkdir(exist_ok=True)  # where the dump flags point, below the working folder
 
@@ -144,7 +146,9 @@ def _version(name: str) -> str | None:
 
 def _device(topology: str) -> Any:
     if topology not in _devices:
-        _devices[topology] = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices[0]
+        cores = _FUSED.get(topology.partition(":")[0], {})
+        found = topologies.get_topology_desc(platform="tpu", topology_name=topology, **cores)
+        _devices[topology] = found.devices[0]
     return _devices[topology]
 
 

@@ -1,6 +1,7 @@
 """How a failure of somebody else's variant is named, and that nothing in their files is ever an error of the gate."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 

@@ -82,7 +82,7 @@ def _stands(state: State) -> list[str]:
     who = state.champion_attempt or "the start"
     lines = [f"champion: {who}, {state.champion_us:.1f} us {kind}"]
     if baseline:
-        times = f"{baseline / state.champion_us:.2f} times the champion"
+        times = f"{baseline / state.champion_us:.2f} times the champion's cost"
         mean = state.measured["baseline"].get("mean_us")
         if mean and state.champion_ranked_us:
             times += f", {mean / state.champion_ranked_us:.2f} times over all bench shapes"

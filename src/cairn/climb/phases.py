@@ -212,6 +212,8 @@ class Phases:
         fields = judged_fields(done.receipt, done.seconds)
         host = done.receipt["fingerprint"].get("host", "")
         measured = desk.state.measured or {}
+        if "mean_us" not in measured.get("start", {}):  # anchors of an earlier version: nothing to compare it with
+            fields.pop("mean_us", None)
         if fields["measured_us"] and host != measured.get("fingerprint", {}).get("host", ""):
             beside = headline(done.receipt).incumbent_us
             if beside and desk.state.champion_us and done.job.against == desk.state.champion:

@@ -92,6 +92,8 @@ def _facts(brief: Brief) -> str:
     kind = str(measured.get("kind", "predicted"))
     how = "predicted from what the real compiler emits; no device runs" if kind == "predicted" else kind
     baseline = anchor_us(measured["baseline"]) if "baseline" in measured else None
+    known = measured.get("floor_us")
+    floor = f" The chip's floor for a good form of this computation: {_us(known)} us." if known else ""
     others = [" ".join(f"{name}={size}" for name, size in shape.items()) for shape in problem.shapes.bench[1:]]
     rule = "the mean of the ratios over all of them decides" if kind == "predicted" else "each has to be faster"
     also = [f"- Judged at {'; '.join(others)} as well: {rule}."] if others else []
@@ -102,8 +104,7 @@ def _facts(brief: Brief) -> str:
             f"- What it must compute: `{problem.reference.name}` (frozen)",
             f"- Precision contract: {problem.precision or 'see the reference'}",
             f"- Chip: {brief.state.settings['target']}. Cost is {how}.",
-            f"- Champion: {_us(brief.state.champion_us)} us {kind} at {headline}. Baseline: {_us(baseline)} us. The "
-            f"chip's floor for a good form of this computation: {_us(measured.get('floor_us'))} us.",
+            f"- Champion: {_us(brief.state.champion_us)} us {kind} at {headline}. Baseline: {_us(baseline)} us.{floor}",
             *also,
         ]
     )

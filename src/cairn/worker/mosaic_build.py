@@ -145,12 +145,13 @@ class Builder:
             if operation.name in TERMINATORS:
                 results = [self._use(operand) for operand in operation.operands]
                 continue
-            before, self._used[-1] = self._used[-1], set()
+            self._used.append(set())
             step = self._step(operation)
+            used = self._used.pop()
             if step is not None:
                 steps.append(step)
-                uses.append(set(self._used[-1]))
-            self._used[-1] |= before
+                uses.append(used)
+            self._used[-1] |= used
         used = self._used.pop()
         if self._used:
             self._used[-1] |= used

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from cairn.judge.audit import audit
 from cairn.judge.protocol import VariantSource
 from cairn.judge.referee import Judge
+from cairn.judge.replay import ProgramFacts
 from cairn.judge.verdict import REASONS, Verdict
 from cairn.lab.failures import KINDS
 from cairn.problem import load_problem
@@ -62,6 +64,30 @@ def source(name: str, text: str) -> VariantSource:
 def test_every_failure_of_the_compiler_is_a_reason() -> None:
     assert set(KINDS) <= REASONS.keys()
     assert {REASONS[kind][0] for kind in KINDS} == {Verdict.CRASH}
+
+
+def reason_of(dot: str, declared: list[str], platform: str) -> str | None:
+    """What the audit says of a program that is one product and nothing else."""
+    nothing: tuple[()] = ()
+    facts = ProgramFacts(
+        *(2, nothing, nothing, {}, nothing, nothing, nothing, ((0, 1),), nothing, nothing, nothing, 0),
+        dots={dot: 1},
+        flat=True,
+    )
+    ruling = audit(facts, declared, platform)
+    return ruling and ruling.reason
+
+
+@pytest.mark.parametrize("platform", ["cpu", "tpu", "cuda"])
+def test_only_less_precision_than_declared_is_too_little(platform: str) -> None:
+    """What is one pass of bfloat16 on a TPU is float32 on a processor: more than was asked for is no fault."""
+    assert reason_of("f32 x f32 DEFAULT", ["bfloat16"], platform) is None
+    assert reason_of("f32 x f32 HIGHEST", ["bfloat16"], platform) is None
+    assert reason_of("bf16 x bf16 DEFAULT", ["bfloat16", "float32"], platform) is None
+    assert reason_of("bf16 x bf16 DEFAULT", ["float32"], platform) == "low_precision"
+    assert reason_of("f16 x f16 DEFAULT", ["bfloat16"], platform) == "low_precision"
+    assert reason_of("f8E4M3FN x bf16 DEFAULT", ["bfloat16"], platform) == "low_precision"
+    assert reason_of("i8 x i8 DEFAULT", ["bfloat16"], platform) == "low_precision"
 
 
 def test_a_table_may_be_large_but_not_larger_than_any_work_for_it(tmp_path: Path) -> None:

@@ -17,6 +17,13 @@ _TYPES = {
     "f8E5M2": "float8_e5m2",
     **{f"{sign}i{bits}": f"{name}int{bits}" for sign, name in (("", ""), ("u", "u")) for bits in (4, 8, 16, 32)},
 }
+# along a line each type holds every value of those after it
+_LINES = (
+    ("float64", "float32", "float32_3x", "tensorfloat32", "bfloat16", "float8_e4m3fn"),
+    ("float64", "float32", "float32_3x", "tensorfloat32", "bfloat16", "float8_e5m2"),
+    ("float64", "float32", "float32_3x", "tensorfloat32", "float16", "float8_e4m3fn"),
+    ("float64", "float32", "float32_3x", "tensorfloat32", "float16", "float8_e5m2"),
+)
 # what jax's precisions make of float32 operands outside of kernels, by platform
 _FLOAT32 = {
     "tpu": {"DEFAULT": "bfloat16", "HIGH": "float32_3x", "HIGHEST": "float32"},
@@ -29,9 +36,9 @@ def audit(facts: ProgramFacts, dots: Sequence[str], platform: str) -> Ruling | N
     """None when nothing is wrong with a program.
 
     Callbacks into Python, calls of something that is no kernel, outputs that depend on no input, and inputs that are
-    overwritten make it INVALID. Products of types that the problem does not list in `dots` make it DISCARD; an empty
-    list allows all. Constants and unused inputs are facts for a reader, not faults: fresh seeds, probes and the
-    comparison with the truth deal with those.
+    overwritten make it INVALID. Products of types that the problem does not list in `dots` make it DISCARD, unless they
+    are wider than one that it lists; an empty list allows all. Constants and unused inputs are facts for a reader, not
+    faults: fresh seeds, probes and the comparison with the truth deal with those.
     """
     if facts.host_callbacks:
         return Ruling("host_callback", ", ".join(facts.host_callbacks))
@@ -43,10 +50,19 @@ def audit(facts: ProgramFacts, dots: Sequence[str], platform: str) -> Ruling | N
         return Ruling("constant_output", f"outputs {list(facts.constant_outputs)}")
     if not facts.flat:
         return Ruling("wrong_shape", "run gives one array or a tuple of arrays, and nothing nested")
-    undeclared = sorted(set(products(facts, platform)) - set(dots)) if dots else []
+    undeclared = sorted(set(products(facts, platform)) - _precise_enough(dots)) if dots else []
     if undeclared:
         return Ruling("low_precision", f"products of {', '.join(undeclared)}; declared: {', '.join(dots)}")
     return None
+
+
+def _precise_enough(dots: Sequence[str]) -> set[str]:
+    """These types and all that hold every value of one of them: more precision than was asked for is no fault.
+
+    What one platform multiplies in bfloat16 by default another multiplies in float32.
+    """
+    wider = {found for line in _LINES for dot in dots if dot in line for found in line[: line.index(dot)]}
+    return wider | set(dots)
 
 
 def products(facts: ProgramFacts, platform: str) -> Counter[str]:

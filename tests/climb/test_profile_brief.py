@@ -90,7 +90,7 @@ def test_a_recording_of_the_judge_becomes_the_brief_of_a_measured_champion() -> 
     assert lines[0] == "- n=256: measured 123.46 us"
     hot = trace["profile"]["hot"][0]
     assert any(hot["name"][:40] in line for line in lines)
-    assert any(line.startswith("- bottleneck, from the device's trace: ") for line in lines)
+    assert any(line.startswith("- bottleneck, from the device's trace (a recorded call took ") for line in lines)
     assert len("\n".join(lines).encode()) <= PROFILE_ROOM
     assert brief_lines({"kind": "measured", "timings": timings}) == lines[:1]
 

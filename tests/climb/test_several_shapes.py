@@ -56,14 +56,14 @@ def test_what_is_told_agrees_with_the_decision(two_shapes: Workspace) -> None:
     assert bench.decisions() == ["discarded", "kept", "kept"]
     slower, faster = state.decided[:2]
     assert (slower.cost_us, slower.reason) == (80.0, "slower")
-    over_all = "1.265 over 2 shapes: 0.800, 2.000"
+    over_all = "1.265 over 2 shapes (0.800, 2.000)"
     log = (bench.folder / "log.md").read_text()
     view = climb_view(state, bench.folder / "ledger.jsonl", "cairn/night")
     table = climb_table(view)
     assert f"a0001: DISCARD (slower), 80.0 us predicted, {over_all} of its incumbent" in "\n".join(told)
-    assert f"80.0 us ({over_all})" in bench.agent.seen[1].prompt
+    assert f"80.0 us, {over_all}" in bench.agent.seen[1].prompt
     assert "Judged at rows=2048 as well" in bench.agent.seen[1].prompt
-    assert "1.2649 over 2 shapes: 0.8000, 2.0000 of the incumbent's" in log
+    assert "1.2649 over 2 shapes (0.8000, 2.0000) of the incumbent's" in log
     assert f"cost: 80.0 us predicted, {over_all} of its incumbent" in _text(slower, _data(slower))
     assert "over all shapes" in table
     assert "1.265" in table

@@ -37,4 +37,4 @@ def ratio_words(ratio: float, ratios: Sequence[float], digits: int = 3) -> str:
     if not ratios:
         return f"{ratio:.{digits}f}"
     each = ", ".join(f"{one:.{digits}f}" for one in ratios)
-    return f"{ratio:.{digits}f} over {len(ratios)} shapes: {each}"
+    return f"{ratio:.{digits}f} over {len(ratios)} shapes ({each})"

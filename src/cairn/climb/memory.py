@@ -117,7 +117,10 @@ def _cost(attempt: Attempt) -> str:
     us = attempt.cost_us
     if us is None:
         return "no cost"
-    return f"{us:.1f} us ({ratio_words(attempt.ratio, attempt.ratios)})" if attempt.ratio else f"{us:.1f} us"
+    if not attempt.ratio:
+        return f"{us:.1f} us"
+    words = ratio_words(attempt.ratio, attempt.ratios)
+    return f"{us:.1f} us, {words}" if attempt.ratios else f"{us:.1f} us ({words})"
 
 
 def _dead_ends(state: State) -> list[str]:

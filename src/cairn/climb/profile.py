@@ -50,7 +50,9 @@ def profile_brief(desk: Desk) -> str:
 def _recorded(desk: Desk, receipt: Mapping[str, Any]) -> dict[str, Any] | None:
     """The brief of the newest recording that the judge, or else a person, made of the champion."""
     timings = receipt["cost"].get("timings", ())
-    found = next((row["device_trace"]["profile"] for row in timings if _has_profile(row)), None)
+    found = next(
+        ({"shape": row["shape"], **row["device_trace"]["profile"]} for row in timings if _has_profile(row)), None
+    )
     if found is not None or receipt["cost"]["kind"] != "measured":
         return found
     return newest_recording(desk.git.top, receipt["variant"]["sha256"], receipt["target"])
@@ -138,7 +140,9 @@ def _measured(timings: Sequence[Mapping[str, Any]], found: Mapping[str, Any] | N
         f"{op['step_count']:g} times a call"
         for op in found["hot"][:_MOST_OPERATIONS]
     ]
-    lines += [f"- bottleneck, from the device's trace: {shares}", f"- {found['advice']}"]
+    where = f" at {_named(found['shape'])}" if "shape" in found else ""
+    call = f" (a recorded call took {found['step_us']:,.1f} us)" if found.get("step_us") else ""
+    lines += [f"- bottleneck{where}, from the device's trace{call}: {shares}", f"- {found['advice']}"]
     if found["not_worth_it"]:
         lines.append(
             f"- do not try: less of {', '.join(found['not_worth_it'])} (each below a twentieth of the time)"

@@ -56,6 +56,12 @@ def test_nothing_is_known_where_calls_cannot_be_told_apart():
     assert words([call(1, 1, types=["tensor<2xi32>", "tensor<8x128xf32>"])], "k.1") == {}
 
 
+def test_a_call_of_which_nothing_is_known_is_not_taken_for_another():
+    unknown = {"operands": TYPES, "values": {}}
+    assert words([call(1, 1, 1, 1, 1, 1), unknown], "k.1") == {}
+    assert words([call(1, 1, 1, 1, 1, 1), unknown], "k.2") == {}
+
+
 @pytest.mark.tpu_compiler
 @pytest.mark.parametrize("target", ["tpu-v5e", "tpu-v5p", "tpu7x"])
 def test_constants_decide_trips_and_copies(service, export_toy, target):

@@ -79,8 +79,8 @@ def _paired(
         return []
     if all(call["values"] == candidates[0]["values"] for call in candidates):
         return [(instruction, candidates[0]) for instruction in members]
-    if len(members) != len(candidates):
-        return []
+    if len(members) != len(candidates) or not all(call["values"] for call in candidates):
+        return []  # one of them, of which nothing is known, would be taken for another
     return list(zip(sorted(members, key=_number), candidates, strict=True))
 
 

@@ -37,7 +37,8 @@ def known_operands(module_bytes: bytes, inputs: Mapping[int, Sequence[int]] | No
 
     Returns:
         For each call `operands`, the types of all operands, and `values`, flat lists of integers by the number of
-        the operand (as text). Calls inside loops and branches are not looked at.
+        the operand (as text). Calls inside loops and branches come last and have no values: they must not be taken
+        for one that has.
     """
     with mlir.make_ir_context(), ir.Location.unknown():
         module = _Module(ir.Module.parse(module_bytes))
@@ -50,7 +51,10 @@ def known_operands(module_bytes: bytes, inputs: Mapping[int, Sequence[int]] | No
             for index, operand in enumerate(call.operands)
             if _is_small_integer(operand.type) and module.follows_from_constants(operand)
         ]
-        known: Known = [{"operands": [str(o.type) for o in call.operands], "values": {}} for call in calls]
+        inside = module.calls_inside()
+        known: Known = [
+            {"operands": [str(o.type) for o in call.operands], "values": {}} for call in (*calls, *inside)
+        ]
         arrays = module.evaluate([operand for _, _, operand in places]) if places else []
         for (number, index, _), array in zip(places, arrays, strict=True):
             known[number]["values"][str(index)] = array.astype(np.int64).ravel().tolist()
@@ -121,6 +125,21 @@ class _Module:
                         inner.operands[index] = values[operand]
             values.update(zip(operation.results, copy.results, strict=True))
         call.erase()
+
+    def calls_inside(self) -> list[Any]:
+        """Kernel calls in loops and branches of `main`, and in functions that these call."""
+        found: list[Any] = []
+        work = [inner for view in self.main.regions[0].blocks[0] for inner in _inside(view.operation)]
+        seen: set[str] = set()
+        while work:
+            operation = work.pop()
+            if _is_kernel(operation):
+                found.append(operation)
+            if operation.name == "func.call":
+                name = ir.FlatSymbolRefAttr(operation.attributes["callee"]).value
+                work += [] if name in seen else _inside(self._functions[name])
+                seen.add(name)
+        return found
 
     def follows_from_constants(self, value: Any) -> bool:
         """Whether no input, no kernel and nothing random is behind a value of `main`."""

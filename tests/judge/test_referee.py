@@ -143,6 +143,7 @@ BROKEN = {
         "host_callback",
     ),
     "debugging left in": (plain("jax.debug.print('{}', x[0, 0])\n    return 2.0 * x"), "trace_error"),
+    "a key instead of numbers": (plain("return jax.random.key(0)"), "trace_error"),
     "block shape": (BAD_BLOCK, "block_shape"),
     "vector memory": (GOOD.replace("config.block,", "rows,").replace("// config.block", "// rows"), "vmem_oom"),
 }

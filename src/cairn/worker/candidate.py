@@ -96,6 +96,10 @@ def _export(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
         if device:
             around.enter_context(seen_as.seen_as(device["kind"], device["cores"]))
         program, serialised = _lowered(lower, abstract)
+    kinds = [aval.dtype for aval in program.out_avals]
+    strange = [str(kind) for kind in kinds if jax.numpy.issubdtype(kind, jax.dtypes.extended)]
+    if strange:
+        raise TypeError(f"outputs must be arrays of numbers, got {', '.join(strange)}")
     weak = [index for index, aval in enumerate(program.out_avals) if aval.weak_type]
     outputs = [{"dtype": aval.dtype.name, "shape": list(aval.shape)} for aval in program.out_avals]
     return {"outputs": outputs, "weak_outputs": weak}, [serialised]

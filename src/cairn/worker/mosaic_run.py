@@ -20,7 +20,14 @@ from mosaic_courses import deficits, work_of  # type: ignore[import-not-found]
 from mosaic_memory import allocate, is_semaphore, memref_parts  # type: ignore[import-not-found]
 from mosaic_module import DYNAMIC, Kernel, Window  # type: ignore[import-not-found]
 from mosaic_tables import EFFECTS, PURE, READS  # type: ignore[import-not-found]
-from mosaic_types import NotLocal, OutOfBounds, Unreplayable, dtype_named, poison  # type: ignore[import-not-found]
+from mosaic_types import (  # type: ignore[import-not-found]
+    MISTAKES,
+    NotLocal,
+    OutOfBounds,
+    Unreplayable,
+    dtype_named,
+    poison,
+)
 
 Index = tuple[int, ...]
 _UNDER_WAY = 2  # steps after which a block that was left has arrived for sure
@@ -171,7 +178,10 @@ class KernelProgram:
     def _suspects(self, scalars: Sequence[Any], extents: Index, dice: random.Random) -> list[int]:
         """Some steps that do less than the ones beside them, each with a pattern of work of its own."""
         parallel = ["parallel" in meaning for meaning in self._semantics]
-        work = work_of(self.kernel, self._bounds, scalars, parallel)
+        try:
+            work = work_of(self.kernel, self._bounds, scalars, parallel)
+        except MISTAKES:  # chance alone decides where what steps do cannot be followed
+            return []
         if work is None:
             return []
         short = deficits(work, extents)

@@ -46,6 +46,7 @@ def backward(
         scratch_shapes=[
             state,
             *(pltpu.VMEM((tile * n // 2, width), jnp.int32) for n, width in ((key_heads, K),) * 2 + ((heads, V),)),
+            pltpu.VMEM((heads, V), jnp.float32),
             state,
             pltpu.VMEM((heads * base, tile), jnp.float32),
             pltpu.VMEM((heads, 6 * base, tile), jnp.bfloat16),
@@ -71,15 +72,15 @@ def _tile(step, segments: int, every: int):
 
 
 def _kernel(*refs, module: ModuleType, every: int, scale: float):
-    inputs, start_ref, gradients, d_state_ref, words = refs[:6], refs[6], refs[7:12], refs[12], refs[13:16]
-    state_ref, *solver = refs[16:19]
-    kept = refs[19:]
+    inputs, start_ref, gradients, (d_state_ref, *words, ends_ref) = refs[:6], refs[6], refs[7:12], refs[12:17]
+    state_ref, *solver = refs[17:20]
+    kept = refs[20:]
     step = pl.program_id(2)
     within = step % (2 * every)
 
     @pl.when(step == 0)
     def _():
-        d_state_ref[...] = jnp.zeros_like(d_state_ref)
+        d_state_ref[...], ends_ref[...] = jnp.zeros_like(d_state_ref), jnp.zeros_like(ends_ref)
 
     @pl.when(within == 0)
     def _():
@@ -96,5 +97,13 @@ def _kernel(*refs, module: ModuleType, every: int, scale: float):
     def _():
         here = [ref.at[2 * every - 1 - within] for ref in kept]
         module.sweep_back(
-            *inputs, *here, *gradients, d_state_ref, *words, config=module.Config(), scale=scale, begins=False
+            *inputs,
+            *here,
+            *gradients,
+            d_state_ref,
+            *words,
+            ends_ref,
+            config=module.Config(),
+            scale=scale,
+            begins=False,
         )

@@ -1,9 +1,8 @@
 """Gated DeltaNet backward as two Pallas TPU kernels: one sweep forward for what is needed, one back for the rest.
 
-The sweep forward stores of every chunk of 128 tokens, in bfloat16 parts, the inverted 64-row blocks of its system, the
-corner between them, the state S at its start and N. The sweep back carries the state's gradient dS' in VMEM. With G
-the running sum of g in a chunk, D_ij = exp(G_i - G_j) for i >= j, c the scale, P = D * Q K^T, T the system's inverse,
-R = beta (V - e^G K S) and N = T R:
+The sweep forward stores, in bfloat16 parts for each 128 tokens, the inverted 64-row blocks of their system, the corner
+between them, the state S at their start and N. The sweep back carries dS' in VMEM. With G the running sum of g in a
+chunk, D_ij = exp(G_i - G_j) for i >= j, c the scale, P = D * Q K^T, T the inverse, R = beta (V - e^G K S), N = T R:
 
     dN  = c P^T dO + (e^(G_C - G) K) dS'   dR = T^T dN
     A   = -strict_lower(D * dR N^T)        E  = c tril(D * dO N^T)
@@ -11,7 +10,7 @@ R = beta (V - e^G K S) and N = T R:
     dK  = E^T Q + (beta A)^T K + beta dKb + e^(G_C - G) N dS'^T
     dV  = beta dR                          dbeta = sum_V dR V + sum_K dKb K
     dS  = e^(G_C) dS' + Q^T (c e^G dO) - K^T (beta e^G dR)
-    dG  = sum_K (Q dQ - K dK + 2 beta K dKb), and at the chunk's end also e^(G_C) <dS', S> + sum e^(G_C - G) K (N dS'^T)
+    dG  = sum_K (Q dQ - K dK + 2 beta K dKb), and at the chunk's end also <dS', S'>, S' being the state there
 
 dg is the sum of dG from a token to its chunk's end. Products with the system, its inverse and N keep 16 bits, the
 others 8. Layout and inverse are explained in the forward kernel, kernels/gdn/variants/pallas_fwd.py.
@@ -63,8 +62,9 @@ def backward(q, k, v, g, beta, do, *, config: Config, scale: float, saved=None) 
     g, beta = (x.transpose(0, 2, 1) for x in (g, beta))  # tokens on lanes, as XLA keeps such arrays anyway
     state, gate = pltpu.VMEM((heads, K, V), jnp.float32), jax.ShapeDtypeStruct(g.shape, jnp.float32)
     sizes = {"inverse": (TILE, TILE), "corner": (HALF, TILE), "start": (K, V), "update": (2 * TILE, V)}
-    grid, params = (B, padded_H // heads, tiles), compiler_params(heads)
-    call = functools.partial(pl.pallas_call, grid=grid, compiler_params=params)
+    call = functools.partial(
+        pl.pallas_call, grid=(B, padded_H // heads, tiles), compiler_params=compiler_params(heads)
+    )
     saved = {name: saved[name] for name in sizes if name in (saved or ())}
     if missing := {name: size for name, size in sizes.items() if name not in saved}:
         pieces = ((heads * BASE, TILE), jnp.float32), ((heads, 6 * BASE, TILE), jnp.bfloat16)
@@ -79,18 +79,17 @@ def backward(q, k, v, g, beta, do, *, config: Config, scale: float, saved=None) 
         )(k, v, g, beta, *saved.values())
         saved = saved | dict(zip(missing, found, strict=True))
     see = blocks_of(lambda t: tiles - 1 - t, heads, key_heads, K, V, sizes)
-    words = (key_heads, K), (key_heads, K), (heads, V)
+    words, ends = ((key_heads, K), (key_heads, K), (heads, V)), pltpu.VMEM((heads, V), jnp.float32)
     seen = ("keys", "keys", "values", "gates", "gates", "values", *sizes)
     dq, dk, dv, *d_gates = call(
         functools.partial(sweep_back, config=config, scale=scale),
         in_specs=[see[name] for name in seen],
         out_specs=[see[name] for name in seen[:5]],
         out_shape=[*(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (q, k, v)), gate, gate],
-        scratch_shapes=[state, *(pltpu.VMEM((TILE * n // 2, width), jnp.int32) for n, width in words)],
+        scratch_shapes=[state, *(pltpu.VMEM((TILE * n // 2, width), jnp.int32) for n, width in words), ends],
         name="gdn_bwd",
     )(q, k, v, g, beta, do, *(saved[name] for name in sizes))
-    dg, dbeta = (x.transpose(0, 2, 1)[:, :T, :H] for x in d_gates)
-    return dq[:, :T, :keys], dk[:, :T, :keys], dv[:, :T, :H], dg, dbeta
+    return dq[:, :T, :keys], dk[:, :T, :keys], dv[:, :T, :H], *(x.transpose(0, 2, 1)[:, :T, :H] for x in d_gates)
 
 
 def compiler_params(heads: int) -> pltpu.CompilerParams:
@@ -172,7 +171,8 @@ def _advance(k_ref, v_ref, gates, h: int, saved, state_ref) -> Generator:
     start[...] = state.astype(jnp.bfloat16)
     from_state = dot(k, state.astype(jnp.bfloat16))
     yield
-    cum, beta = (jnp.tile(x, (1, state.shape[1] // TILE)) for x in gates.spread_columns(h))
+    columns = (gates.columns[:, c : c + 1] for c in (h, len(gates.sums) + h))
+    cum, beta = (jnp.broadcast_to(x, (TILE, state.shape[1])) for x in columns)
     right = beta * (head_of_words(v_ref, h, len(gates.sums)) - jnp.exp2(cum) * from_state)
     first = dot_halves(inverse[:HALF], right[:HALF])
     yield
@@ -188,48 +188,46 @@ def _advance(k_ref, v_ref, gates, h: int, saved, state_ref) -> Generator:
 def sweep_back(*refs, config: Config, scale: float, begins: bool = True):
     """One chunk of all heads of a block, the last chunk first: its gradients, and the one of the state before it."""
     tokens, (g_ref, beta_ref), saved = (refs[0], refs[1], refs[2], refs[5]), refs[3:5], refs[6:10]
-    d_refs, (dg_ref, dbeta_ref, d_state_ref), words = refs[10:13], refs[13:16], refs[16:]
+    d_refs, (dg_ref, dbeta_ref), (d_state_ref, *words, ends_ref) = refs[10:13], refs[13:15], refs[15:]
     heads, key_heads = d_state_ref.shape[0], d_refs[0].shape[2]
 
     @pl.when(begins and pl.program_id(2) == 0)
     def _():
-        d_state_ref[...] = jnp.zeros_like(d_state_ref)
+        d_state_ref[...], ends_ref[...] = jnp.zeros_like(d_state_ref), jnp.zeros_like(ends_ref)
 
+    at_end = jnp.where(iota((heads, TILE), 1) == TILE - 1, ends_ref[...].sum(1, keepdims=True), 0.0)
     gates, found = _Gates(*running_sums(g_ref[0], beta_ref[0])), {}
 
     def differentiate(key_head):
         of_keys = []
         for h in range(key_head * heads // key_heads, (key_head + 1) * heads // key_heads):
-            inputs, kept = [head_of_words(ref, h, heads) for ref in tokens], [ref.at[0, 0, h] for ref in saved]
-            *both, dv, d_cum, dbeta = yield from _differentiate(inputs, gates, h, kept, d_state_ref, scale)
-            put(words[2], h, dv)
+            inputs = [functools.partial(head_of_words, ref, h, heads) for ref in tokens]
+            kept = *(ref.at[0, 0, h] for ref in saved), d_state_ref.at[h], ends_ref.at[h : h + 1]
+            *both, found[h], found[heads + h] = yield from _gradients(inputs, gates, h, kept, words[2], scale)
             of_keys = [x + y for x, y in zip(of_keys, both, strict=True)] if of_keys else both
-            found[h] = d_cum, dbeta
         for all_heads, gradient in zip(words, of_keys, strict=False):
             put(all_heads, key_head, gradient)
 
     side_by_side([differentiate(h) for h in range(key_heads)], config.interleave)
     for ref, kept in zip(d_refs, words, strict=True):
         ref[0] = pltpu.bitcast(kept[...], jnp.bfloat16).reshape(ref.shape[1:])
-    rows = jnp.concatenate([both[i] for i in (0, 1) for both in map(found.get, range(heads))], axis=1).T
+    rows = jnp.concatenate([found[n] for n in range(2 * heads)], axis=1).T
     later = iota((TILE, TILE), 0) >= iota((TILE, TILE), 1)
-    dg_ref[0], dbeta_ref[0] = dot_exact(rows[:heads], later), rows[heads:]
+    dg_ref[0], dbeta_ref[0] = dot_exact(rows[:heads] + at_end, later), rows[heads:]
 
 
-def _differentiate(inputs, gates, h: int, saved, d_state_ref, scale: float) -> Generator:
-    """Gradients of one chunk of one head; names follow the module's formulas."""
-    wide_q, wide_k, wide_v, wide_do = inputs
-    q, k, do = (x.astype(jnp.bfloat16) for x in (wide_q, wide_k, wide_do))
-    (inverse, corner, start, update), d_after = saved, d_state_ref[h]
-    rounded = d_after.astype(jnp.bfloat16)
+def _gradients(inputs, gates, h: int, kept, dv, scale: float) -> Generator:
+    """Gradients of one chunk of one head; names follow the module's formulas. Inputs are read where they are used."""
+    read_q, read_k, read_v, read_do = inputs
+    inverse, corner, start, update, d_state_ref, ends_ref = kept
+    q, k, do = (read().astype(jnp.bfloat16) for read in (read_q, read_k, read_do))
+    rounded, scores = d_state_ref[...].astype(jnp.bfloat16), dot_t(k, q)
     cum, beta = (jnp.broadcast_to(gates.columns[:, c : c + 1], (TILE, TILE)) for c in (h, len(gates.sums) + h))
-    at_end = cum[TILE - 1 :]
-    tail, gamma, total, beta = (x[:, :1] for x in (jnp.exp2(at_end - cum), jnp.exp2(cum), jnp.exp2(at_end), beta))
-    scores, read = dot_t(q, k), dot_t(do, start[...])
-    carried = dot((tail * wide_k).astype(jnp.bfloat16), rounded)
+    (cum_k, beta_k), (cum_v, beta_v) = ([jnp.tile(x, (1, n // TILE)) for x in (cum, beta)] for n in start.shape)
     yield
-    decay = gates.decay(h, cum, 0)
-    d_update = carried + scale * t_dot((scores * decay).astype(jnp.bfloat16), do)
+    both = scale * scores * gates.decay(h, cum, 0, turned=True), jnp.exp2(cum_k[TILE - 1 :] - cum_k) * read_k()
+    both = jnp.concatenate(both, axis=1).astype(jnp.bfloat16)
+    d_update = dot(both, jnp.concatenate([do, rounded], axis=0))
     yield
     second = t_dot_halves(inverse[HALF:], d_update[HALF:])
     yield
@@ -237,33 +235,29 @@ def _differentiate(inputs, gates, h: int, saved, d_state_ref, scale: float) -> G
     yield
     first = t_dot_halves(inverse[:HALF], first)
     yield
-    high, low = split(d_right := jnp.concatenate([first, second], axis=0))
-    rows = [
-        jnp.concatenate([do, high, x], axis=0) for x in (low, jnp.zeros_like(low))
-    ]  # times N's high and low part
-    with_n = dot_t(jnp.concatenate(rows, axis=1), jnp.concatenate([update[:TILE], update[TILE:]], axis=1))
-    written, erased = dot_t(update[:TILE], rounded), dot_t(high, start[...])
+    (high, low), gamma = split(d_right := jnp.concatenate([first, second], axis=0)), jnp.exp2(cum_v)
+    reading = (scale * gamma * read_do()).astype(jnp.bfloat16)
+    erasing, erasing_k = ((-x).astype(jnp.bfloat16) for x in (gamma * d_right, beta_v * (gamma * d_right)))
+    put(dv, h, beta_v * d_right)
+    lines = [jnp.concatenate([do, high, x], axis=0) for x in (low, jnp.zeros_like(low))]
+    with_n = dot_t(jnp.concatenate(lines, axis=1), jnp.concatenate([update[:TILE], update[TILE:]], axis=1))
+    written = dot_t(update[:TILE], rounded)
+    d_start = t_dot(jnp.concatenate([q, k], axis=0), jnp.concatenate([reading, erasing_k], axis=0))
     yield
+    decay, strict = gates.decay(h, cum, 0), iota((TILE, TILE), 0) > iota((TILE, TILE), 1)
     e = (scale * decay * with_n[:TILE]).astype(jnp.bfloat16)
-    strict = iota((TILE, TILE), 0) > iota((TILE, TILE), 1)
     system = jnp.where(strict, -decay * (with_n[TILE : 2 * TILE] + with_n[2 * TILE :]), 0.0)
-    by_k = dot(jnp.concatenate([e, *split(system)], axis=0), k)
-    dk = t_dot(jnp.concatenate([e, *split(beta * system)], axis=0), jnp.concatenate([q, k, k], axis=0))
+    (high, low), scaled = split(system), split(beta * system)
+    d_state_ref[...] = d_before = jnp.exp2(cum_v[TILE - 1 :]) * d_state_ref[...] + d_start
+    ends_ref[...] = (d_before * start[...].astype(jnp.float32)).sum(0, keepdims=True)  # for the chunk before
+    lines = [jnp.concatenate(x, axis=0) for x in ((reading, erasing), (e, high))]
+    both = dot(jnp.concatenate(lines, axis=1), jnp.concatenate([start[...].T, k], axis=0))
+    by_low, dk = dot(low, k), t_dot(jnp.concatenate([e, *scaled], axis=0), jnp.concatenate([q, k, k], axis=0))
     yield
-    dq = scale * gamma * read + by_k[:TILE]
-    d_beta_k = by_k[TILE : 2 * TILE] + by_k[2 * TILE :] - gamma * erased
-    tailed = tail * written
-    dk = dk + beta * d_beta_k + tailed
-    reading = jnp.concatenate([scale * gamma * wide_do, -beta * gamma * d_right], axis=0).astype(jnp.bfloat16)
-    both = t_dot(jnp.concatenate([q, k], axis=0), reading)
-    yield
-    at_end = total * (d_after * start[...].astype(jnp.float32)).sum(0, keepdims=True).sum(1, keepdims=True)
-    at_end += (tailed * wide_k).sum(0, keepdims=True).sum(1, keepdims=True)
-    d_state_ref[h] = total * d_after + both
-    dbeta = (d_right * wide_v).sum(1, keepdims=True) + (d_beta_k * wide_k).sum(1, keepdims=True)
-    d_cum = (wide_q * dq + wide_k * (2 * beta * d_beta_k - dk)).sum(1, keepdims=True)
-    d_cum += jnp.where(iota((TILE, 1), 0) == TILE - 1, at_end, 0.0)
-    return dq, dk, beta * d_right, d_cum, dbeta
+    wide_q, wide_k, dq, d_beta_k = read_q(), read_k(), both[:TILE], both[TILE:] + by_low
+    dk = dk + beta_k * d_beta_k + jnp.exp2(cum_k[TILE - 1 :] - cum_k) * written
+    d_cum = row_sums(wide_q * dq + wide_k * (2 * beta_k * d_beta_k - dk))
+    return dq, dk, d_cum, row_sums(d_right * read_v(), d_beta_k * wide_k)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,10 +274,16 @@ class _Gates:
         ones = [jnp.where((row % heads == h) & part, 1.0, 0.0) for part in (row < 3 * heads, row >= 3 * heads)]
         return jnp.split(dot(self.parts, jnp.concatenate(ones, axis=1).astype(jnp.bfloat16)), 2, axis=1)
 
-    def decay(self, h: int, cum: jax.Array, first: int) -> jax.Array:
-        """Rows of D from the first one on; zero above the diagonal."""
-        causal = iota(cum.shape, 0) + first >= iota(cum.shape, 1)
-        return jnp.exp2(jnp.where(causal, cum - self.sums[h : h + 1], MASKED))
+    def decay(self, h: int, cum: jax.Array, first: int, turned: bool = False) -> jax.Array:
+        """Rows of D, or of D transposed, from the first one on; zero where a token would see a later one."""
+        row, lane, sums = iota(cum.shape, 0) + first, iota(cum.shape, 1), self.sums[h : h + 1]
+        causal, exponent = (lane >= row, sums - cum) if turned else (row >= lane, cum - sums)
+        return jnp.exp2(jnp.where(causal, exponent, MASKED))
+
+
+def row_sums(*arrays: jax.Array) -> jax.Array:
+    """Sums of the rows of all arrays together, [n,1]: added up before their lanes, which costs a pass each."""
+    return sum(x[:, at : at + TILE] for x in arrays for at in range(0, x.shape[1], TILE)).sum(1, keepdims=True)
 
 
 def t_dot_halves(parts: jax.Array, right: jax.Array) -> jax.Array:

@@ -35,6 +35,7 @@ class TimingPlan:
         pairs: pairs in one process, fewer where a call is slow. processes: the cap on fresh processes.
         sample_s: how long one timed sample lasts at least; short calls are repeated until it does.
         process_s: about how long the pairs of one process may take in all.
+        shape_s: after so long no more processes are started than could have settled it; what is open stays open.
         decide: stop when the decision is settled; else gather all processes, as a calibration does.
     """
 
@@ -44,6 +45,7 @@ class TimingPlan:
     processes: int = 12
     sample_s: float = 5e-4
     process_s: float = 1.5
+    shape_s: float = 180.0
     timeout_s: float = 300.0
     decide: bool = True
 
@@ -175,11 +177,14 @@ def measure(
         WorkerFailure: a program failed or did not end in time.
         ClockDisagreement: the timer's sum of samples does not fit the judge's clock.
     """
-    timing = Timing(plan)
+    timing, started = Timing(plan), time.monotonic()
     while len(timing.samples) < plan.processes:
         with WorkerProcess(python, "timer", environment=timer_environment(platform)) as timer:
             _measure_once(timer, timing, programs, inputs, check)
         if plan.decide and len(timing.samples) >= _LEAST_PROCESSES and is_settled(timing):
+            break
+        late = time.monotonic() - started > plan.shape_s
+        if plan.decide and late and len(timing.samples) >= evidence.fewest(plan.alpha):
             break
     return timing
 

@@ -63,7 +63,9 @@ _SAME = {
 
 
 def deficits(work: Any, extents: Sequence[int]) -> Any:
-    """How much less each step does than those beside it, in its largest shortfall of any kind; 0 where it does not.
+    """How much less each step does than a line through its neighbours says, in its largest shortfall of any kind.
+
+    0 where it does not.
 
     Args:
         work: [steps, kinds of work] for the steps of the parallel dimensions in row-major order.
@@ -74,8 +76,11 @@ def deficits(work: Any, extents: Sequence[int]) -> Any:
     for axis, extent in enumerate(extents):
         if extent > 1:
             moved, least = np.moveaxis(grid, axis, 0), np.moveaxis(short, axis, 0)  # a view: it is written through
-            least[0] = np.maximum(least[0], moved[1] - moved[0])
-            least[-1] = np.maximum(least[-1], moved[-2] - moved[-1])
+            second, third = (
+                (1, 2) if extent > 2 else (1, 1)
+            )  # of a triangle the first row does less than all others
+            least[0] = np.maximum(least[0], 2 * moved[second] - moved[third] - moved[0])
+            least[-1] = np.maximum(least[-1], 2 * moved[-1 - second] - moved[-1 - third] - moved[-1])
             least[1:-1] = np.maximum(least[1:-1], (moved[:-2] + moved[2:]) / 2 - moved[1:-1])
     return short.reshape(work.shape).max(axis=1, initial=0.0)
 
@@ -101,7 +106,7 @@ def work_of(kernel: Kernel, bounds: Sequence[int], scalars: Sequence[Any], paral
 
 
 def _fetches(kernel: Kernel, window: Any, index: Sequence[Lanes], scalars: Sequence[Any]) -> Any:
-    """Elements that each step fetches for a window: none while its block stays the same."""
+    """Elements that each step but the first fetches for a window: none while its block stays the same."""
     steps = len(index[0]) if index else 1
     if not window.transform:
         return np.zeros(steps)
@@ -114,7 +119,6 @@ def _fetches(kernel: Kernel, window: Any, index: Sequence[Lanes], scalars: Seque
         if place is not None:
             each = np.broadcast_to(place, steps)
             moved[1:] |= each[1:] != each[:-1]
-    moved[0] = True
     return moved * float(math.prod(window.bounds or ()))
 
 

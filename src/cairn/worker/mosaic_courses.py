@@ -106,7 +106,7 @@ def work_of(kernel: Kernel, bounds: Sequence[int], scalars: Sequence[Any], paral
 
 
 def _fetches(kernel: Kernel, window: Any, index: Sequence[Lanes], scalars: Sequence[Any]) -> Any:
-    """Elements that each step but the first fetches for a window: none while its block stays the same."""
+    """Elements that each step fetches for a window: none while its block stays the same, or if it always does."""
     steps = len(index[0]) if index else 1
     if not window.transform:
         return np.zeros(steps)
@@ -119,6 +119,7 @@ def _fetches(kernel: Kernel, window: Any, index: Sequence[Lanes], scalars: Seque
         if place is not None:
             each = np.broadcast_to(place, steps)
             moved[1:] |= each[1:] != each[:-1]
+    moved[0] = moved.any()
     return moved * float(math.prod(window.bounds or ()))
 
 

@@ -75,9 +75,7 @@ def _decided(event: Event) -> str:
 
 
 def _confirmed(event: Event) -> str:
-    if (
-        event["us"] is None
-    ):  # refused before it was priced, such as a champion that is the baseline's program by now
+    if event["us"] is None:  # refused unpriced, such as a champion that is the baseline's program by now
         return f"champion against the original baseline: {event['verdict']}, no cost; receipt {event['receipt']}"
     times = f", baseline {microseconds(event['baseline_us'])} us" if event["baseline_us"] else ""
     us = microseconds(event["us"])

@@ -126,7 +126,8 @@ class Examiner:
         if isinstance(outputs, Ruling):
             return outputs
         ruling = self._compare(case, outputs, draw, executor)
-        self._seconds[_key(shape)] = time.monotonic() - started
+        took = time.monotonic() - started
+        self._seconds[_key(shape)] = min(took, self._seconds.get(_key(shape), took))
         checkable = ruling is None and executor != "interpreter"
         self._checked = Checked(program, draw, outputs, self._baseline_outputs(draw)) if checkable else None
         return ruling

@@ -101,6 +101,8 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
 def test_what_differs_on_a_part_is_looked_at_whole(
     beside: int, right: bool, judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("cairn.judge.examiner._QUICK_S", -1.0)
+    monkeypatch.setattr("cairn.judge.examiner._LITTLE_BYTES", -1)
     monkeypatch.setattr("cairn.judge.examiner._FULL_CHECK_S", -1.0)  # whole inputs are too many on any machine,
     monkeypatch.setattr("cairn.judge.confirming._TRUTH_S", -1.0)  # and the baseline says what is right
     source = (HEAD + KERNEL.format(beside=beside)).encode()

@@ -213,6 +213,8 @@ def judged(judge: Judge, text: str, slow: str) -> Case:
     ids=["honest", "parts", "every_ninth", "refetched", "hidden"],
 )
 def test_blocks(changed: dict[str, str], reason: str, rows: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cairn.judge.examiner._QUICK_S", -1.0)
+    monkeypatch.setattr("cairn.judge.examiner._LITTLE_BYTES", -1)
     monkeypatch.setattr("cairn.judge.examiner._FULL_CHECK_S", -1.0)  # the shape is too large on any machine
     case = judged(rows, BLOCKS.format(**{**HONEST, **changed}), BLOCKS.format(**HONEST))
     assert case.ruling is not None

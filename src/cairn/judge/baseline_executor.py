@@ -20,7 +20,10 @@ from cairn.lab.cache import Cache
 from cairn.lab.installed import versions_of
 from cairn.worker_process import WORKER_FOLDER
 
-_CODE = ("stablehlo_program.py", "stablehlo_composites.py")  # what decides how a program without kernels is compiled
+_CODE = (
+    "stablehlo_program.py",
+    "stablehlo_composites.py",
+)  # what decides how a program without kernels is compiled
 _CPU_FACTS = ("model name", "flags", "Features", "CPU implementer", "CPU part")
 
 

@@ -113,7 +113,10 @@ class PartProgram:
         """
         masks = self._kernel.covered(Sampling(cells, seed))
         theirs = [made.known for made in self._outputs([Tracked(mask, mask) for mask in masks])]
-        others = [made.known for made in self._outputs([Tracked(~mask, ~mask) for mask in masks])]
+        if not self._joins():
+            return theirs
+        outside = [~mask for mask in masks]
+        others = [made.known for made in self._outputs([Tracked(mask, mask) for mask in outside])]
         for chosen, rest in zip(theirs, others, strict=True):
             if np.count_nonzero(~(chosen | rest)) > _MOST_MIXED * np.count_nonzero(chosen):
                 raise NotLocal("outputs that mix the results of several steps")
@@ -139,6 +142,17 @@ class PartProgram:
         finally:
             self._kernel.sampling = self._kernel.known = None
         return [made.array for made in self._outputs([Tracked(result, result) for result in results])]
+
+    def _joins(self) -> bool:
+        """Whether anything after the kernel is made of two of its results, or of one in two ways."""
+        made = set(self._call.results)
+        for view in self._main.regions[0].blocks[0]:
+            used = [operand for operand in view.operation.operands if operand in made]
+            if used and view.operation in self._moves:
+                if len(used) > 1:
+                    return True
+                made.update(view.operation.results)
+        return False
 
     @property
     def input_shapes(self) -> list[tuple[int, ...]]:

@@ -65,7 +65,7 @@ def test_what_is_told_agrees_with_the_decision(two_shapes: Workspace) -> None:
     assert "Judged at rows=2048 as well" in bench.agent.seen[1].prompt
     assert "1.2649 over 2 shapes (0.8000, 2.0000) of the incumbent's" in log
     assert f"cost: 80.0 us predicted, {over_all} of its incumbent" in _text(slower, _data(slower))
-    assert "over all shapes" in table
+    assert "ratio, all shapes" in table
     assert "1.265" in table
     assert "0.812" in table
     assert "Over all shapes 0.812." in two_shapes.git("log", "-1", "--format=%B", str(faster.commit))

@@ -93,7 +93,7 @@ def _worst(checks: list[dict[str, Any]]) -> str:
 def climb_table(data: dict[str, Any]) -> str:
     """A climb as a person wants to see it: attempts, then where it began and where it is."""
     several = any(attempt.get("ratios") for attempt in data["attempts"])  # what is quoted is the first of them
-    over_all = ["over all shapes"] if several else []
+    over_all = ["ratio, all shapes"] if several else []  # to the incumbent of its time
     attempts = Table("attempt", "decision", "reason", f"{data['kind']} us", *over_all, "hypothesis")
     for attempt in data["attempts"]:
         hypothesis = textwrap.shorten(attempt["hypothesis"], _HYPOTHESIS_CHARS, placeholder=" ...")

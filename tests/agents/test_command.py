@@ -110,7 +110,7 @@ FAILURES = {
     """echo '{"failure": "made-up"}' > $CAIRN_RESULT; exit 1""": "agent_error",
     "echo 'usage limit reached, I think'; echo 'I give up'; exit 1": "agent_error",
     "echo x > kernel.py; echo 'error: unknown option -q' >&2; exit 1": "agent_error",
-    "echo 'fatal: /work/quota/oauth: not a git repository' >&2; exit 128": "agent_error",
+    "echo 'fatal: /home/me/quota/oauth: not a git repository' >&2; exit 128": "agent_error",
 }
 
 

@@ -63,7 +63,7 @@ MESSAGES = {
 
 # what an agent's own programs say, and what its kernels, branches, problems and folders are called
 OTHERS = [
-    "fatal: /work/oauth: not a git repository",
+    "fatal: /home/me/oauth: not a git repository",
     "error: pathspec 'cairn/rate-limit' did not match any file(s) known to git",
     "ImportError: cannot import name 'quota' from 'kernels.quota.variants.usage_limit'",
     "kernels/quota/variants/timeout.py:429: AssertionError: 503 of 1024 elements differ",

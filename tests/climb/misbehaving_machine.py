@@ -363,6 +363,6 @@ def accounts_of_every_client() -> None:
 def words_of_a_limit_in_a_traceback() -> None:
     edit(64)
     sys.stderr.write(
-        '  File "/work/oauth/quota.py", line 429, in rate_limit\n    timeout(503)\nValueError: quota is 503\n'
+        '  File "/home/me/oauth/quota.py", line 429, in rate_limit\n    timeout(503)\nValueError: quota is 503\n'
     )
     sys.exit(1)

@@ -42,7 +42,7 @@ def judge_once(
     against = VariantSource.read(problem.variant(options["against"])) if options["against"] else None
     book = ReceiptBook(registry.paths.runs / "judge" / "receipts.jsonl")
     trust = options["trust_interpreter"] or registry.climb.trust_interpreter
-    say(f"judging {problem.name}/{variant.name} for {target.name}; a judgement takes about 10 to 60 seconds")
+    say(f"judging {problem.name}/{variant.name} for {target.name}; most take 10 to 60 seconds, some minutes")
 
     wanted = wanted_of(options, target)
     with (

@@ -20,10 +20,8 @@ from cairn.lab.cache import Cache
 from cairn.lab.installed import versions_of
 from cairn.worker_process import WORKER_FOLDER
 
-_CODE = (
-    "stablehlo_program.py",
-    "stablehlo_composites.py",
-)  # what decides how a program without kernels is compiled
+# what decides how a program without kernels is compiled
+_CODE = ("stablehlo_program.py", "stablehlo_composites.py")
 _CPU_FACTS = ("model name", "flags", "Features", "CPU implementer", "CPU part")
 
 

@@ -64,9 +64,9 @@ class PredictedCost:
                 return self._located(price, runner, shape)
             case.prices.append(price)
         refused = next((price.refused for price in case.prices if price.us is None), None)
-        return Ruling("prediction_refused", refused) if refused is not None else self._firing(case)
+        return Ruling("prediction_refused", refused) if refused is not None else self._idle_kernels(case)
 
-    def _firing(self, case: Case) -> Ruling | None:
+    def _idle_kernels(self, case: Case) -> Ruling | None:
         """Kernels that a problem asks for have to do some of the work, and not be there for show."""
         share = max(price.in_kernels for price in case.prices)
         if not self._wants_kernels or case.purpose == "anchor" or share >= _LEAST_IN_KERNELS:

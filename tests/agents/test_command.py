@@ -59,6 +59,12 @@ def test_no_change_is_nothing(rig: Rig) -> None:
     assert edit(rig, "true").status == "nothing"
 
 
+def test_an_edit_that_keeps_size_and_time_is_one(rig: Rig) -> None:
+    rig.kernel.write_text("chunk = 64")
+    outcome = edit(rig, "cp -p kernel.py ../was; sed -i s/64/32/ kernel.py; touch -r ../was kernel.py")
+    assert (outcome.status, rig.kernel.read_text()) == ("edited", "chunk = 32")
+
+
 JUNK = [
     "not json",
     "[1, 2]",

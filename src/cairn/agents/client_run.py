@@ -169,11 +169,14 @@ def _cost(report: Report, invocation: Invocation) -> tuple[float | None, str]:
 
 
 def file_states(workdir: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of every file of a worktree, git's own aside: two of them differ when something was edited."""
+    """Size and time of every file of a worktree, git's own aside: two of them differ when something was edited.
+
+    The time is that of the last change of the file's state, which no program can set back as `touch` does the other.
+    """
     states = {}
     for entry in entries_below(workdir, skip=(".git",)):
         with contextlib.suppress(OSError):  # gone, or in a folder that may be listed and not entered
             if not entry.is_dir(follow_symlinks=False):
                 state = entry.stat(follow_symlinks=False)
-                states[entry.path] = (state.st_size, state.st_mtime_ns)
+                states[entry.path] = (state.st_size, state.st_ctime_ns)
     return states

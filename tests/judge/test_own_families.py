@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from cairn.errors import BadInput
+from cairn.judge import correctness
+from cairn.judge.conditioning import as_conditioned
 from cairn.judge.correctness import Wire, decode
 from cairn.judge.protocol import Draw, Oracle, VariantSource
 from cairn.judge.referee import Judge
-from cairn.problem import load_problem
+from cairn.problem import Tolerance, load_problem
 from cairn.roofline import parse_target
 
 PYTHON = Path(sys.executable)
@@ -195,3 +197,27 @@ def test_an_author_who_thought_of_one_family_is_still_protected(tmp_path: Path) 
             assert case.ruling is not None, name
             assert case.ruling.reason in reasons, (name, case.ruling)
             assert case.stages[-1]["stage"] == "beyond"
+
+
+def test_a_truth_that_has_settled_does_not_make_last_bits_a_fault() -> None:
+    """One entry of each row took everything: the truth moves no more, but logsumexp is rounded where x is large."""
+    problem = load_problem(FORGETFUL)
+    tolerance = Tolerance(multiple=8.0, floor={"float32": 4e-6})
+    oracle = Oracle(problem, PYTHON)
+    try:
+        accused = 0
+        for seed in range(12):
+            draw = oracle.draw(seed, {"rows": 16, "columns": 256}, "judge:large")
+            (x,) = arrays(draw)
+            top = x.max(axis=1, keepdims=True)
+            rounded = (top + np.log(np.exp(x - top).sum(axis=1, keepdims=True))).astype(np.float32)
+            by_logarithm = np.exp(x.astype(np.float32) - rounded)
+            clipped = np.exp(np.clip(x, -900, 900) - 900)
+            clipped /= clipped.sum(axis=1, keepdims=True)
+            for output, right in ((by_logarithm, True), (clipped, False)):
+                error = correctness.compare("p", "float32", output, draw.truth[0], draw.truth[0], tolerance)
+                accused += right and not error.ok
+                assert as_conditioned(oracle, draw, [error], tolerance.multiple)[0].ok is right, seed
+        assert accused  # by what the problem's own families allow
+    finally:
+        oracle.close()

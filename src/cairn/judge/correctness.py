@@ -129,12 +129,12 @@ def distance(output: Array, truth: Array) -> tuple[float, float]:
         return float("inf"), float("inf")
     if truth.size == 0:
         return 0.0, 0.0
-    size = _rms(truth) or 1.0
+    size = rms_of(truth) or 1.0
     error = output - truth
-    return _rms(error) / size, max(float(error.max()), -float(error.min())) / size
+    return rms_of(error) / size, max(float(error.max()), -float(error.min())) / size
 
 
-def _rms(array: Array) -> float:
+def rms_of(array: Array) -> float:
     """Root mean square, without a square of every element in memory; 0 for no elements."""
     flat = array.ravel()
     return math.sqrt(float(np.einsum("i,i->", flat, flat)) / flat.size) if flat.size else 0.0
@@ -149,23 +149,27 @@ def compare(
     floor = tolerance.floor_of(dtype)
     baseline_rms, baseline_peak = distance(baseline, truth)
     rms, peak = distance(candidate, truth)
-    size = _rms(truth)
-    largest = float(np.max(np.abs(truth))) / size if size else 0.0
+    floor_rms, floor_peak = floor_for(truth, floor)
     small, baseline_small = distance_of_small((candidate, baseline), truth)
     return OutputError(
         output=name,
         rms=rms,
         peak=peak,
-        allowed_rms=max(tolerance.multiple * baseline_rms, floor),
-        allowed_peak=max(
-            tolerance.multiple * baseline_peak, floor * PEAK_PER_RMS_FLOOR, floor * _UNITS_OF_THE_LARGEST * largest
-        ),
+        allowed_rms=max(tolerance.multiple * baseline_rms, floor_rms),
+        allowed_peak=max(tolerance.multiple * baseline_peak, floor_peak),
         finite=bool(np.isfinite(candidate).all()),
         small=small,
         allowed_small=max(
             _SMALL_PER_BASELINE * tolerance.multiple * baseline_small, _SMALL_PER_FLOOR * floor, _SMALL_AT_LEAST
         ),
     )
+
+
+def floor_for(truth: Array, floor: float) -> tuple[float, float]:
+    """(rms, peak) that nobody has to be better than, where elements are rounded by `floor` relative to their size."""
+    size = rms_of(truth)
+    largest = float(np.max(np.abs(truth))) / size if size else 0.0
+    return floor, floor * max(PEAK_PER_RMS_FLOOR, _UNITS_OF_THE_LARGEST * largest)
 
 
 def compare_as_before(allowed: Sequence[Mapping[str, Any]], candidate: Array, truth: Array) -> OutputError:
@@ -196,11 +200,11 @@ def distance_of_small(outputs: Sequence[Array], truth: Array) -> list[float]:
     """
     sizes = np.abs(truth).ravel()
     chosen = sizes <= np.median(sizes) if sizes.size else np.zeros(0, np.bool_)
-    size = _rms(sizes[chosen])
+    size = rms_of(sizes[chosen])
     if not size:
         return [0.0 for _ in outputs]
     errors = [(output.ravel() - truth.ravel())[chosen] for output in outputs]
-    return [_rms(error) / size if np.isfinite(error).all() else np.inf for error in errors]
+    return [rms_of(error) / size if np.isfinite(error).all() else np.inf for error in errors]
 
 
 def rule(errors: Sequence[OutputError], where: str) -> Ruling | None:

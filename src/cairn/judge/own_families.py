@@ -14,29 +14,24 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from cairn.errors import BadInput
 from cairn.judge import correctness
 from cairn.judge.baseline import Baseline
 from cairn.judge.case import OWN_FAMILY, Case
+from cairn.judge.conditioning import CLEARLY_RIGHT_RMS, as_conditioned
 from cairn.judge.correctness import OutputError, Wire, decode
 from cairn.judge.executors import Executor
 from cairn.judge.programs import Programs
-from cairn.judge.protocol import Draw, Oracle, Runner, Specs
+from cairn.judge.protocol import Draw, Oracle, Runner
 from cairn.judge.verdict import Ruling
 from cairn.problem import Problem, Shape, Tolerance
 
 _WIDER = 2.0
 # many equal terms round in the same direction, and an honest sum drifts by more than its type's rounding
 _WIDER_FLOOR = 4.0
-# a baseline that is further off than this is not clearly right
-CLEARLY_RIGHT_RMS = 0.05
 # equal elements are neither largest nor first: which one an index names is nobody's promise
 _WITH_TIES = {"judge:constant", "judge:one_hot", "judge:blocks"}
 _SHAPES_TRIED = 8
-# how far inputs are moved to see how far the truth moves, and how often: equal moves cancel out
-_LAST_BITS, _MOVES = 2.0**-20, 3
 # how long families at a priced shape are asked about after the first, for which programs are compiled
 _PRICED_S = 2.0
 
@@ -165,30 +160,12 @@ class OwnFamilies:
             for name, dtype, mine, theirs, truth in answers
         ]
         if correctness.rule(errors, draw.where) is not None:
-            errors = self._as_conditioned(draw, errors)
+            errors = as_conditioned(self._oracle, draw, errors, self._tolerance.multiple)
         family = (
             draw.family if draw.family.startswith(OWN_FAMILY) else f"{OWN_FAMILY}{draw.family}, on a new shape"
         )
         case.note_check(draw.shape, family, draw.seed, self._executor.name, errors)
         return correctness.rule(errors, draw.where)
-
-    def _as_conditioned(self, draw: Draw, errors: list[OutputError]) -> list[OutputError]:
-        """Errors with the allowance that the problem's own condition gives on these inputs.
-
-        On large numbers an honest sum or exponential is off by their last bits, whatever the baseline manages. So as
-        much is allowed, k times, as the truth itself moves when every float is moved by a few units of its last place
-        in float32.
-        """
-        for _ in range(_MOVES):
-            try:
-                truth = self._oracle.truth(*_moved(draw))
-            except BadInput:  # nobody promised that the reference takes wider types
-                return errors
-            errors = [
-                _allowing(error, correctness.distance(moved, right), self._tolerance.multiple)
-                for error, moved, right in zip(errors, truth, draw.truth, strict=True)
-            ]
-        return errors
 
     def _new_shape(self, case: Case, runner: Runner) -> Ruling | None:
         """One shape that is not listed anywhere, drawn once for this judge, with a family of the problem's."""
@@ -223,28 +200,6 @@ class OwnFamilies:
         except BadInput:
             return False
         return self._baseline.lowers(shape)
-
-
-def _moved(draw: Draw) -> tuple[Specs, list[bytes]]:
-    """The inputs with every float moved at random, by eight units of the last place of float32 at most."""
-    rng = np.random.default_rng(secrets.randbits(64))
-    specs, blobs = [], []
-    for spec, blob in zip(draw.specs, draw.blobs, strict=True):
-        if spec["dtype"] in ("float32", "bfloat16", "float16"):
-            values = decode(Wire(spec["dtype"], tuple(spec["shape"]), blob))
-            values *= 1 + rng.uniform(-_LAST_BITS, _LAST_BITS, values.shape)
-            spec, blob = {**spec, "dtype": "float32"}, values.astype(np.float32).tobytes()
-        specs.append(spec)
-        blobs.append(blob)
-    return specs, blobs
-
-
-def _allowing(error: OutputError, moved: tuple[float, float], multiple: float) -> OutputError:
-    """The error with an allowance of so many times what the truth moved by, but never one that is clearly wrong."""
-    rms, peak = (multiple * each for each in moved)
-    if not rms <= CLEARLY_RIGHT_RMS:
-        return error
-    return replace(error, allowed_rms=max(error.allowed_rms, rms), allowed_peak=max(error.allowed_peak, peak))
 
 
 def _without_small(error: OutputError) -> OutputError:

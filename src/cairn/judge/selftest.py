@@ -12,9 +12,9 @@ import numpy as np
 
 from cairn.errors import BadInput
 from cairn.judge import correctness
+from cairn.judge.conditioning import CLEARLY_RIGHT_RMS
 from cairn.judge.correctness import Array, OutputError, Wire, decode
 from cairn.judge.executors import Executor
-from cairn.judge.own_families import CLEARLY_RIGHT_RMS
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Draw, Oracle, VariantSource
 from cairn.judge.verdict import Ruling

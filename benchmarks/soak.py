@@ -64,6 +64,8 @@ NEEDS_FENCE = {
     "segments_of_memory",
     "sets_the_clock",
     "modes_of_every_kind",
+    "repository_is_the_projects",
+    "forges_records",  # it asks the climb to stop
 }
 ALONE = {"settings_of_the_user"}  # whoever comes after it has them too; a test of its own plays it
 NEEDS_SMALL_DISK = {"fills_the_disk", "file_without_a_name_fills_the_disk"}

@@ -54,7 +54,7 @@ class Git:
         except FileNotFoundError as error:
             raise Missing("git is not installed", hint="install git") from error
         if out.returncode:
-            raise Missing(f"{folder} is not in a git repository", hint="git init && git add -A && git commit")
+            raise _no_repository(folder, out.stderr)
         git_dir, top = out.stdout.splitlines()
         self.git_dir = Path(git_dir)
         self.top = Path(top)
@@ -269,6 +269,15 @@ class Git:
         done = _execute([*base, "checkout", "--quiet", "--detach", commit], folder, environment)
         if done.returncode:
             raise self._refusal("checkout", done.stderr)
+
+
+def _no_repository(folder: Path, said: str) -> Missing:
+    """Why git does not answer in a folder: there is no repository, or it refuses to read it."""
+    first, *rest = [line.strip() for line in said.splitlines() if line.strip()] or ["no word"]
+    if "not a git repository" in first:
+        return Missing(f"{folder} is not in a git repository", hint="git init && git add -A && git commit")
+    proposed = next((line for line in rest if line.startswith("git ")), "mend what git names, then repeat")
+    return Missing(f"git does not work in {folder}: {first}", hint=proposed)
 
 
 def _execute(

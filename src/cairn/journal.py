@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +87,7 @@ class Journal:
 
     def append(self, record: dict[str, Any]) -> None:
         """Write one record and wait until the disk has it; a torn last line is cut off first."""
-        text = json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n"
-        line = text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes its own JSON escape
+        line = _line(record)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a+b") as file:
             self._cut_torn_tail(file.fileno())
@@ -103,6 +103,65 @@ class Journal:
             end = _previous_newline(descriptor, end)
         if end != size:
             os.ftruncate(descriptor, end)
+
+
+class SoleJournal(Journal):
+    """A journal of one writer, which has every line in memory: what somebody else changes is put back.
+
+    Attributes:
+        records: every record, oldest first.
+        torn: the torn last line that was found when it was opened.
+
+    Raises:
+        As `Journal.read`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.records, self.torn = (read := self.read()).records, read.torn
+        self._left: tuple[int, int, int] | None = None
+
+    def read_on(self, known: list[dict[str, Any]], offset: int) -> int:
+        """Make `known` what this writer knows, whatever the file says."""
+        known[:] = self.records
+        return offset
+
+    def append(self, record: dict[str, Any]) -> None:
+        """As `Journal.append`, after `repair`."""
+        self.repair()
+        super().append(record)
+        self.records.append(record)
+        self._left = self._stamp()
+
+    def repair(self) -> str:
+        """Put the lines back when the file is not what this writer left.
+
+        What was found is kept beside it: its name is given back, or `nothing`, or an empty text when all was well.
+        """
+        if self._left is None or (stamp := self._stamp()) == self._left:
+            return ""
+        text = b"".join(_line(record) for record in self.records)
+        if stamp is not None and self.path.read_bytes() == text:
+            return ""  # touched only
+        found = "nothing"
+        if os.path.lexists(self.path):
+            found = f"{self.path.name}.found-{time.time_ns()}"
+            self.path.rename(self.path.with_name(found))
+        write_atomic(self.path, text.decode())
+        self._left = self._stamp()
+        return found
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        """What changes whenever somebody writes; None when there is no plain file."""
+        if self.path.is_symlink() or not self.path.is_file():
+            return None
+        state = self.path.stat()
+        return state.st_size, state.st_ino, state.st_ctime_ns
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    text = json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes its own JSON escape
 
 
 def _previous_newline(descriptor: int, end: int) -> int:

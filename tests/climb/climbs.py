@@ -66,6 +66,10 @@ class Bench:
     def state(self) -> State:
         return fold(Ledger(self.folder / "ledger.jsonl").events)
 
+    def events(self, kind: str) -> list[Event]:
+        """The lines of one kind in the ledger."""
+        return [event for event in Ledger(self.folder / "ledger.jsonl").events if event["event"] == kind]
+
     def decisions(self) -> list[str]:
         return [attempt.decision for attempt in self.state().decided]
 

@@ -13,7 +13,7 @@ from climbs import Bench, Killed, killed_at
 from fakes import FakeJudge, block
 
 from cairn.agents.protocol import EditOutcome, EditTask
-from cairn.climb.ledger import Event, Ledger
+from cairn.climb.ledger import Event
 from cairn.climb.spec import Batch
 from cairn.errors import Missing, TryAgain
 from cairn.judge.receipt import ReceiptBook
@@ -73,10 +73,6 @@ class Fleet:
         return opened
 
 
-def events_of(bench: Bench, kind: str) -> list[Event]:
-    return [event for event in Ledger(bench.folder / "ledger.jsonl").events if event["event"] == kind]
-
-
 def a_round(workspace: Workspace, count: int = 4, **changes: Any) -> Bench:
     return Bench(workspace, agent=Editor(), batch=Batch(variants=count, lineages=1, workers=2), **changes)
 
@@ -96,9 +92,9 @@ def test_a_round_is_judged_side_by_side(workspace: Workspace) -> None:
     assert state.ended == "attempts_done"
     assert bench.decisions().count("kept") == 1
     assert state.champion_us == 60.0
-    assert {event["place"] for event in events_of(bench, "attempt.judged")} == {"a", "b"}
-    assert [event["host"] for event in events_of(bench, "attempt.judged")] == [
-        event["place"] for event in events_of(bench, "attempt.judged")
+    assert {event["place"] for event in bench.events("attempt.judged")} == {"a", "b"}
+    assert [event["host"] for event in bench.events("attempt.judged")] == [
+        event["place"] for event in bench.events("attempt.judged")
     ]
     assert sorted(fleet.numbers) == [1, 2, 3, 4]  # each has a share of the error rate of its own
     assert sorted(fleet.opened) == ["a", "b"]  # and stays open
@@ -122,10 +118,10 @@ def test_a_lost_place_keeps_nothing(workspace: Workspace, monkeypatch: pytest.Mo
 
     fleet.act = lose
     bench.run(attempts=4)
-    lost = events_of(bench, "attempt.blocked")
+    lost = bench.events("attempt.blocked")
     assert [event["place"] for event in lost] == ["b"] * len(lost)
     assert lost
-    assert [event["place"] for event in events_of(bench, "place.lost")] == ["b"] * len(lost)
+    assert [event["place"] for event in bench.events("place.lost")] == ["b"] * len(lost)
     assert_nothing_twice_or_lost(bench, 4)
 
 
@@ -145,7 +141,7 @@ def test_when_all_places_are_lost_the_queue_waits(workspace: Workspace, monkeypa
     fleet.act = lambda place: None
     assert bench.run(attempts=4).ended == "attempts_done"
     assert_nothing_twice_or_lost(bench, 4)
-    assert [event["round"] for event in events_of(bench, "round.selected")] == [1]
+    assert [event["round"] for event in bench.events("round.selected")] == [1]
     bench.assert_clean()
 
 
@@ -154,10 +150,10 @@ def test_a_place_of_another_kind_is_not_used(workspace: Workspace) -> None:
     fleet = Fleet(bench, "a", "b")
     fleet.jax["b"] = "0.4.0"
     bench.run(attempts=4)
-    (lost,) = events_of(bench, "place.lost")
+    (lost,) = bench.events("place.lost")
     assert lost["for_good"]
     assert "jax 0.4.0, not 0.10.2" in lost["why"]
-    assert {event["place"] for event in events_of(bench, "attempt.judged")} == {"a"}
+    assert {event["place"] for event in bench.events("attempt.judged")} == {"a"}
 
 
 def test_a_place_without_what_it_needs_is_left_out(workspace: Workspace) -> None:
@@ -169,7 +165,7 @@ def test_a_place_without_what_it_needs_is_left_out(workspace: Workspace) -> None
 
     bench.judges["b"] = broken
     assert bench.run(attempts=4).ended == "attempts_done"
-    assert [event["for_good"] for event in events_of(bench, "place.lost")] == [True]
+    assert [event["for_good"] for event in bench.events("place.lost")] == [True]
 
 
 def test_nobody_waits_for_a_place_that_opens_slowly(workspace: Workspace) -> None:
@@ -190,7 +186,7 @@ def test_nobody_waits_for_a_place_that_opens_slowly(workspace: Workspace) -> Non
 
     bench.judges["b"] = slow
     assert bench.run(4, on_event).ended == "attempts_done"
-    assert {event["place"] for event in events_of(bench, "attempt.judged")} == {"a"}
+    assert {event["place"] for event in bench.events("attempt.judged")} == {"a"}
 
 
 def test_a_fleet_that_is_killed_anywhere_loses_nothing(workspace: Workspace, tmp_path: Path) -> None:

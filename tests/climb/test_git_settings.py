@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cairn.agents.protocol import EditTask
+from cairn.errors import Missing
+from cairn.git import Git
 from cairn.git_settings import render
 from workspace import Workspace
 
@@ -122,3 +124,9 @@ def test_what_is_written_is_read_back(
 
 
 pytestmark = pytest.mark.timeout(240)
+
+
+def test_what_git_refuses_to_read_is_said_in_its_words(workspace: Workspace, private_home: Path) -> None:
+    (private_home / ".gitconfig").write_text("[user\n")
+    with pytest.raises(Missing, match=r"git does not work in .*: fatal: bad config line 1"):
+        Git(workspace.problem)

@@ -13,12 +13,15 @@ import pytest
 from climbs import BRANCH, VARIANT, Bench, Killed
 from fakes import FakeJudge, Once, block, claimed
 
+from cairn.agents.claim import read_claim
 from cairn.agents.protocol import EditOutcome, EditTask
 from cairn.climb import failures, policy
+from cairn.climb.claims import claim_fields
 from cairn.climb.ends import ENDS, ends_table
 from cairn.climb.interrupts import Interrupts
 from cairn.climb.ledger import Event, Ledger
 from cairn.climb.likeness import likeness_of
+from cairn.climb.references import read_reference
 from cairn.climb.spec import Sync
 from cairn.errors import TryAgain, UsageError
 from cairn.git import Git
@@ -167,6 +170,22 @@ def test_a_ledger_that_the_agent_wrote_into_is_put_back(workspace: Workspace) ->
     assert [attempt.decision for attempt in state.decided] == ["kept", "discarded"]
     assert state.champion == workspace.git("rev-parse", BRANCH).strip()
     assert len(list(bench.folder.glob("ledger.jsonl.found-*"))) == 1
+    assert [event["what"] for event in bench.events("climb.repaired")] == ["the ledger", f"branch {BRANCH}"]
+
+
+@pytest.mark.parametrize(("path", "what"), [("ledger.jsonl", "the ledger"), ("receipts.jsonl", "the receipts")])
+def test_a_forged_record_of_the_same_size_is_noticed(workspace: Workspace, path: str, what: str) -> None:
+    bench = Bench(workspace)
+
+    def forger(task: EditTask) -> None:
+        block(16)(task)
+        text = (bench.folder / path).read_text()
+        (bench.folder / path).write_text(text.replace("pallas_axpy", "xallas_ayxp"))
+
+    bench.agent.acts += [block(32), forger, block(64)]
+    bench.run(attempts=3)
+    assert "xallas" not in (bench.folder / path).read_text()
+    assert [event["what"] for event in bench.events("climb.repaired")] == [what]
 
 
 def test_near_duplicates_are_refused_unless_something_changed(workspace: Workspace) -> None:
@@ -193,6 +212,13 @@ def test_an_idea_that_lost_twice_rests(workspace: Workspace) -> None:
     prompt = bench.agent.seen[3].prompt
     assert "`tiling` rests for 3 more attempts" in prompt
     assert len(prompt.encode()) < 32_000
+
+
+def test_who_prints_the_prompt_has_claimed_nothing() -> None:
+    echoed = read_claim(f"thinking\n{read_reference('attempt-answer')}")
+    assert echoed.idea_class
+    fields = claim_fields(EditOutcome("edited", **vars(echoed)))
+    assert [fields[name] for name in vars(echoed)] == [""] * 5
 
 
 def test_a_probe_is_never_promoted(workspace: Workspace) -> None:

@@ -99,7 +99,6 @@ def open_agent(name: str, options: AgentOptions) -> Agent:
 def _environment(options: AgentOptions) -> dict[str, str]:
     temporary = {}
     if options.temporary is not None:
-        options.temporary.mkdir(parents=True, exist_ok=True)
         temporary = {"TMPDIR": str(options.temporary)}
     return {**temporary, **options.environment}
 

@@ -133,7 +133,8 @@ def _failure(outcome: Outcome, report: Report, stderr: str) -> tuple[str, str] |
         return classify_failure(report.failure[:_MESSAGE_LIMIT]), report.failure
     if outcome.returncode != 0:
         said = stderr.strip() or report.last_error
-        return classify_failure(said), f"exit code {outcome.returncode}: {said[-_DETAIL_LIMIT + 30 :]}"
+        why = f": {said[-_DETAIL_LIMIT + 30 :]}" if said else ", without a word"
+        return classify_failure(said), f"exit code {outcome.returncode}{why}"
     if not report.completed:
         return "agent_error", "the program ended well, but reported no completed turn: is it the right client?"
     return None

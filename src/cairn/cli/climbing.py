@@ -34,7 +34,7 @@ from cairn.errors import TryAgain, UsageError
 from cairn.execution.interpreter import find_python
 from cairn.execution.leases import NO_LEASE, Lease
 from cairn.execution.places import Place, open_places
-from cairn.fence import libraries_of
+from cairn.fence import fence_level, libraries_of
 from cairn.journal import write_atomic
 from cairn.judge.referee import Judge
 from cairn.problem import Problem, load_problem
@@ -83,6 +83,8 @@ def run_climb(
     agent = LeasedAgent(_agent(registry, options, spec.folder / "tmp", lease.environment()), lease)
     for warning in registry.warnings:
         say(f"note: {warning}")
+    if fence_level() != "fenced":
+        say("note: no namespaces here, so no fence: the agent can write wherever you can, in this project too")
     keep_out_of_git(registry.paths.runs)
     interrupts = Interrupts()
     wanted = wanted_of(options, spec.target)

@@ -1,5 +1,6 @@
 """The `cairn` command: subcommands are imported only when called, errors become exit codes here and only here."""
 
+import errno
 import importlib
 import json
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from cairn import __version__
-from cairn.errors import CairnError, Missing
+from cairn.errors import CairnError, DiskFull, Missing
 
 # command -> the line that `cairn --help` shows; the module cairn.cli.<command> is not imported for it
 COMMANDS = {
@@ -30,6 +31,8 @@ COMMANDS = {
 }
 # packages that a small install leaves out -> the extra that brings them
 EXTRAS = {"numpy": "judge"}
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class LazyGroup(click.Group):
@@ -86,6 +89,16 @@ def _told(error: CairnError, as_json: bool) -> int:
     return error.exit_code
 
 
+def _of_a_place(error: OSError) -> CairnError | None:
+    """What an error of the file system says to a user; None when it is about something else."""
+    if error.filename is None or error.errno not in (*_NO_ROOM, *_NO_RIGHT):
+        return None
+    said = f"{error.filename}: {error.strerror}"
+    if error.errno in _NO_ROOM:
+        return DiskFull(said)
+    return Missing(said, hint="let your user read and write there, or use another folder")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -104,6 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except CairnError as error:
         sys.exit(_told(error, as_json))
+    except OSError as error:
+        if (told := _of_a_place(error)) is None:
+            raise
+        sys.exit(_told(told, as_json))
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise

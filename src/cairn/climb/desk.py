@@ -41,7 +41,7 @@ class Desk:
         self.interrupts = interrupts
         self.ledger = Ledger(spec.folder / "ledger.jsonl", on_event, interrupts)
         self.state: State = fold(self.ledger.events)
-        self.receipts = ReceiptBook(spec.folder / "receipts.jsonl")
+        self.receipts = ReceiptBook(spec.folder / "receipts.jsonl", sole=True)
         self.worktrees = Worktrees(self.git, spec.folder / "worktrees")
         self._read = functools.lru_cache(maxsize=32)(self.git.read)  # by commit, so it never changes
         self.control = Control(spec.folder, min(spec.wall_s, spec.budgets.wall_s))

@@ -288,12 +288,14 @@ class Climb:
         self.desk.control.wait(seconds)
 
     def _tidy_after_edits(self) -> None:
-        """Empty the agents' temporary folder, and see to the branch.
+        """Empty the agents' temporary folder, and see to the receipts and the branch.
 
-        While a climb runs, only its agent can have moved the branch: it is put back, and what was found is kept.
+        While a climb runs, only its agent can have changed them: they are put back, and what was found is kept.
         """
         remove_tree(self.spec.folder / "tmp")
         state = self.state
+        if changed := self.desk.receipts.repair():
+            self.desk.write("climb.repaired", what="the receipts", found=changed)
         assert state.champion is not None
         found = self.desk.branch.put_back(state.champion)
         if found is not None:

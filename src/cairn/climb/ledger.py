@@ -1,18 +1,16 @@
 """The ledger of a climb: every act announced before it happens and recorded after it, in one append-only file.
 
 The writer has every line in memory. When somebody else shortens, rewrites or removes the file while a climb runs
-(an agent without a fence can), the lines are put back and what was found is kept beside it.
+(an agent without a fence can), the lines are put back, what was found is kept beside it, and a line says so.
 """
 
-import json
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cairn.climb.interrupts import Interrupts
-from cairn.journal import Journal, write_atomic
+from cairn.journal import SoleJournal
 
 Event = dict[str, Any]
 
@@ -25,7 +23,7 @@ EVENTS: Mapping[str, str] = {
     "place.opened": "one of several places is ready to judge: its fingerprint and the noise measured there",
     "place.lost": "a place does not answer and is tried again later, or is of no use to this climb (`for_good`)",
     "climb.waiting": "a pause: why, and until when",
-    "climb.repaired": "somebody else changed the ledger or the branch; it was put back",
+    "climb.repaired": "somebody else changed the ledger, the receipts or the branch; it was put back",
     "round.started": "number, attempts and directions of a batch",
     "round.selected": "lineages after the round, and what was pruned",
     "attempt.planned": "id, parent commit, agent, lineage, round, direction",
@@ -56,39 +54,25 @@ class Ledger:
         interrupts: Interrupts | None = None,
     ) -> None:
         self.path = path
-        self._journal = Journal(path)
+        self._journal = SoleJournal(path)
         self._on_event = on_event
         self._interrupts = interrupts or Interrupts()
-        read = self._journal.read()
-        self.events: list[Event] = read.records
-        self.torn = read.torn
-        self._size: int | None = None
-        self.repairs = 0
+        self.events: list[Event] = self._journal.records
+        self.torn = self._journal.torn
 
     def write(self, event: str, **fields: Any) -> Event:
         """Append one event; it is on disk when this returns."""
         assert event in EVENTS, event
-        entry: Event = {
-            "n": len(self.events) + 1,
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "event": event,
-            **fields,
-        }
         with self._interrupts.shielded():
-            self._put_back()
-            self._journal.append(entry)
-            self.events.append(entry)
-            self._size = self.path.stat().st_size
-        self._on_event(entry)
-        return entry
+            found = self._journal.repair()
+            told = [self._append("climb.repaired", {"what": "the ledger", "found": found})] if found else []
+            told.append(self._append(event, fields))
+        for entry in told:
+            self._on_event(entry)
+        return told[-1]
 
-    def _put_back(self) -> None:
-        """Restore the file when it is not what this writer left."""
-        if self._size is None or (self.path.is_file() and self.path.stat().st_size == self._size):
-            return
-        if self.path.is_dir() or self.path.is_symlink() or self.path.exists():
-            self.path.rename(self.path.with_name(f"{self.path.name}.found-{time.time_ns()}"))
-        lines = [json.dumps(event, separators=(",", ":"), ensure_ascii=False) for event in self.events]
-        text = "".join(f"{line}\n" for line in lines)
-        write_atomic(self.path, text.encode("utf-8", "backslashreplace").decode("utf-8"))
-        self.repairs += 1
+    def _append(self, event: str, fields: Mapping[str, Any]) -> Event:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        entry: Event = {"n": len(self.events) + 1, "time": now, "event": event, **fields}
+        self._journal.append(entry)
+        return entry

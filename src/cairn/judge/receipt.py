@@ -16,18 +16,22 @@ from typing import Any
 
 from filelock import FileLock
 
-from cairn.journal import Journal, replacing
+from cairn.journal import Journal, SoleJournal, replacing
 
 SCHEMA = 1
 _NO_PREVIOUS = "0" * 64
 
 
 class ReceiptBook:
-    """The receipts of a climb or of single judgements, in one append-only file; safe in any thread."""
+    """The receipts of a climb or of single judgements, in one append-only file; safe in any thread.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        sole: no other process adds to it, as in a climb: then what somebody else writes there is put back.
+    """
+
+    def __init__(self, path: Path, *, sole: bool = False) -> None:
         self.path = path
-        self._journal = Journal(path)
+        self._journal = SoleJournal(path) if sole else Journal(path)
         self._lock = FileLock(str(path) + ".lock")
         self._known: list[dict[str, Any]] = []
         self._offset = 0
@@ -54,7 +58,7 @@ class ReceiptBook:
                 "id": f"r-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
                 "time": now.isoformat(timespec="milliseconds"),
                 **record,
-                "previous": records[-1]["hash"] if records else _NO_PREVIOUS,
+                "previous": records[-1].get("hash", _NO_PREVIOUS) if records else _NO_PREVIOUS,
             }
             receipt["hash"] = receipt_hash(receipt)
             self._journal.append(receipt)
@@ -78,6 +82,11 @@ class ReceiptBook:
         with self._threads:
             self._offset = self._journal.read_on(self._known, self._offset)
             return list(self._known)
+
+    def repair(self) -> str:
+        """Put back what somebody else changed in a book of one writer; what was found, empty when all was well."""
+        with self._threads:
+            return self._journal.repair() if isinstance(self._journal, SoleJournal) else ""
 
     def find(self, **fields: object) -> dict[str, Any] | None:
         """The newest receipt whose top-level fields have these values."""

@@ -86,6 +86,22 @@ def test_two_cores_that_meet_divide_the_steps(golden):
     assert runs[0].cycles == runs[1].cycles
 
 
+def test_one_core_hands_its_part_of_a_sum_to_the_other(golden):
+    # summed.tpu-v4: XLA's x.sum(0) of float32[65536,128], which lies in CMEM. Each core adds up half of the rows, to a
+    # register of eight; core 1 copies its own to core 0 and waits on its own flag until it has left. Core 0 waits for
+    # it and stores the row, one granule.
+    simulator = Simulator(golden("summed.tpu-v4"), chip.load("tpu-v4"))
+    second = simulator.run(core=1, shared=True)
+    assert second.refused is None
+    assert [granules for _, _, granules in second.sent] == [8]
+    assert "waits for 8 granules" in (simulator.run(core=0, shared=True).refused or "")
+    first = simulator.run(core=0, shared=True, received=second.sent)
+    assert first.refused is None
+    assert first.sent == ()
+    assert (first.hbm_bytes, second.hbm_bytes) == (512, 0)
+    assert first.cycles > second.sent[0][1]
+
+
 def test_a_trip_count_from_the_data_is_refused(golden):
     run = Simulator(golden("ragged.tpu-v5e"), chip.load("tpu-v5e")).run()
     assert run.cycles == 0

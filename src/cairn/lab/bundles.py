@@ -14,7 +14,7 @@ _BUNDLE = re.compile(r"^ *(0x[0-9a-f]+|0) +((?:[A-Z]{2})?(?:, *[A-Z]{2})*) *: *(
 _LABEL = re.compile(r"/\*(\w+)=\*/")
 _COMMENT = re.compile(r"/\*(.*?)\*/", re.DOTALL)
 _REGION = re.compile(r"(Start/End empty|Start|End) region (\d+)")
-_NOTES_THAT_MATTER = ("core id", "chip id", "kRem", "kDiv")
+_NOTES_THAT_MATTER = ("core id", "chip id", "kRem", "kDiv", "vmem-to-vmem")
 _KEPT = ("s", "p", "dma", "int_to_ptr", "inlined_call", "reloc", "vsync", "vpush", "vwait", *UNIT_PREFIXES)
 
 
@@ -92,7 +92,7 @@ def _note(comment: str, comments: list[str]) -> str:
         comments.append(comment)
     for word in _NOTES_THAT_MATTER:
         if word in comment:
-            return f" @{word.replace(' ', '_')}"
+            return f" @{word.replace(' ', '_').replace('-', '_')}"
     return ""
 
 

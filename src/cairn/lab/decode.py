@@ -20,6 +20,10 @@ from cairn.lab.unit_events import UnitEvent, Units
 ScalarStep = Callable[[], None]
 Event = Callable[[dma.DmaEngine, float], float]
 _MEETING = "vwait.ge.trace"  # how the two cores of a v4 wait for each other before a kernel
+# Before one hands the other its part of a sum it sees whether there is room, afterwards whether the part was taken:
+# the other core is as far as this one, so neither takes time.
+_HANDSHAKES = ("vwait.ne.trace", "vwait.eq.trace")
+_BETWEEN_CORES = "vmem_to_vmem"  # of such a part, whose addresses are the program's own
 
 
 @dataclass
@@ -210,6 +214,8 @@ class Decoder:
             return self._flag_change(operation)
         if opcode == _MEETING:
             return self._meeting(operation)
+        if opcode in _HANDSHAKES:
+            return None
         if "wait" in opcode or (opcode.startswith(("sbr", "scall", "sret")) and opcode != "sbr.rel"):
             raise Unreadable(f"{opcode} is not modelled")
         return None
@@ -237,19 +243,34 @@ class Decoder:
         direction = self._direction(operation)
         holds = self._guard(operation)
         size = self.registers.reader(operation.named["size_in_granules"])
-        flag = self.registers.reader(operation.named["dst_syncflagno"])
-
+        flag = self._flag_word(operation)
         into = self._scalar_target(operation) if direction.endswith("_to_smem") else None
 
         def copy(engine: dma.DmaEngine, now: float) -> float:
             if holds():
                 granules = _known(size())
-                engine.start(now, granules, direction, _known(flag()), address)
+                engine.start(now, granules, direction, flag(), address)
                 if into is not None:
                     into(granules)
             return now
 
         return copy
+
+    def _flag_word(self, operation: Operation) -> Callable[[], int]:
+        """The flag that a copy counts on, the other core's in the upper half if there is one.
+
+        On a v4 a part of a sum goes to the other core with two flags: one here, which says that it has left, and
+        one over there, with a core's number in its bits. A program is compiled for one device of two cores, so that
+        core can only be the other one.
+        """
+        arrives = self.registers.reader(operation.named["dst_syncflagno"])
+        leaves = self.registers.reader(operation.named.get("src_syncflagno", "0"))
+
+        def word() -> int:
+            flag = _known(arrives())
+            return flag if flag <= dma.A_CORES_FLAG else flag << dma.FLAG_WORD_BITS | _known(leaves())
+
+        return word
 
     def _scalar_target(self, operation: Operation) -> Callable[[int], None]:
         """What a copy into scalar memory does to it."""
@@ -262,7 +283,9 @@ class Decoder:
 
     def _direction(self, operation: Operation) -> str:
         direction = operation.opcode.removeprefix("dma.")
-        if direction == "general":
+        if direction == "general" and operation.note == _BETWEEN_CORES:
+            direction = operation.note
+        elif direction == "general":
             spaces = [self.registers.space(operation.named[end]) for end in ("src", "dst")]
             direction = "_to_".join(spaces)
         remote = any("chip" in label or "core" in label for label in operation.named)

@@ -28,8 +28,8 @@ _LOCAL_DIRECTIONS = {
     *("cmem_to_smem", "smem_to_cmem"),  # TPU v4 keeps small operands in CMEM
 }
 DIRECTIONS = _HBM_DIRECTIONS | _LOCAL_DIRECTIONS
-_FLAG_WORD_BITS = 16
-_OTHER_CORES_FLAG = 0x1FFF  # the bits above it say which core
+FLAG_WORD_BITS = 16
+A_CORES_FLAG = 0x1FFF  # the bits above it say which core
 Arrival = tuple[int, float, int]  # flag, time in cycles, granules
 _LOCAL_LATENCY_SHARE = 0.5  # an on-chip copy does not travel to HBM; no published measurement, rarely decisive
 
@@ -78,9 +78,9 @@ class DmaEngine:
             self._channel_free = end = max(now, self._channel_free) + size_bytes / self._bytes_per_cycle
         if self._observer is not None:
             self._observer.copied(now, end + latency, address, direction, size_bytes, 1)
-        if flag >> _FLAG_WORD_BITS:
-            self.sent.append((flag >> _FLAG_WORD_BITS & _OTHER_CORES_FLAG, end + latency, granules))
-            flag &= (1 << _FLAG_WORD_BITS) - 1
+        if flag >> FLAG_WORD_BITS:
+            self.sent.append((flag >> FLAG_WORD_BITS & A_CORES_FLAG, end + latency, granules))
+            flag &= (1 << FLAG_WORD_BITS) - 1
         heapq.heappush(self._flags.setdefault(flag, _Flag()).arrivals, (end + latency, granules))
 
     def wait(self, now: float, granules: int, flag: int) -> float:

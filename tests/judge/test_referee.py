@@ -4,6 +4,7 @@ The interpreter, the real TPU compiler and the cost model are all at work here; 
 """
 
 import random
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -158,6 +159,21 @@ def test_broken_variants_crash_and_the_judge_does_not(judge: Judge, name: str) -
     assert found == reason, case.ruling
     assert case.ruling is not None
     assert case.ruling.detail
+
+
+def test_what_is_wrong_is_said_of_the_file_and_of_run(judge: Judge) -> None:
+    typo = judge.judge(source(plain("return jnp.ad(2.0 * x, y)"))).ruling
+    assert typo is not None
+    assert re.fullmatch(r"module 'jax.numpy' has no attribute 'ad' \(\w+\.py:\d+\)", typo.detail)
+    too_few = judge.judge(source(plain("return x").replace("run(x, y, ", "run(x, "))).ruling
+    assert too_few is not None
+    assert too_few.reason == "arguments"
+    assert "run(*inputs, config=...)" in too_few.detail
+
+
+def test_a_table_among_the_tunables_is_no_forgery(judge: Judge) -> None:
+    table = plain("return 2.0 * x - y").replace("block: int = 8", "table: tuple = tuple(range(10**6))")
+    assert outcome(judge.judge(source(table))) == ("DISCARD", "wrong_output")
 
 
 FORGERS = {

@@ -226,6 +226,22 @@ def test_work_for_the_host_is_reported(replayer: Replayer) -> None:
     assert "func.call on the host" in replayer.inspect(lower(function, X)).host_callbacks
 
 
+def test_work_for_the_chip_itself_is_no_work_for_the_host_and_sparse_cores_have_no_price(
+    replayer: Replayer,
+) -> None:
+    def function(unit):
+        return lower(lambda x: compute_on(unit)(jax.jit(lambda y: y * 3))(x) + 1, X)
+
+    assert replayer.inspect(function("device")).host_callbacks == ()
+    with pytest.raises(Unreplayable, match="sparse"):
+        replayer.inspect(function("tpu_sparsecore"))
+
+
+def test_an_approximate_search_is_an_ordinary_operation_of_a_processor(replayer: Replayer) -> None:
+    program = export.export(jax.jit(lambda x: jax.lax.approx_max_k(x, 2)[0]), platforms=["cpu"])(X).serialize()
+    assert replayer.inspect(bytes(program), "cpu").unexpected_calls == ()
+
+
 @pytest.mark.parametrize("callback", [jax.pure_callback, io_callback], ids=["pure", "io"])
 def test_jax_exports_no_callback_for_a_chip_that_is_not_there(callback) -> None:
     with pytest.raises(ValueError, match="different from the lowering platform"):

@@ -230,13 +230,15 @@ class Examiner:
 
     def affordable(self, shape: Shape) -> bool:
         """Whether a shape is small, or a full check of it, the truth included, takes less than about four seconds."""
-        cost = self._oracle.cost(shape)
-        little = cost.bytes <= _LITTLE_BYTES and cost.flops <= _LITTLE_FLOPS
-        return little or self._scaled(self._seconds, shape) <= _FULL_CHECK_S
+        return self._little(shape) or self._scaled(self._seconds, shape) <= _FULL_CHECK_S
 
     def quick(self, shape: Shape) -> bool:
-        """Whether several full checks of a shape can be afforded."""
-        return self._scaled(self._seconds, shape) <= _QUICK_S
+        """Whether a shape is small, or several full checks of it can be afforded."""
+        return self._little(shape) or self._scaled(self._seconds, shape) <= _QUICK_S
+
+    def _little(self, shape: Shape) -> bool:
+        cost = self._oracle.cost(shape)
+        return cost.bytes <= _LITTLE_BYTES and cost.flops <= _LITTLE_FLOPS
 
     def truth_s(self, shape: Shape) -> float:
         """About how many seconds inputs and their truth take."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -13,6 +14,8 @@ from cairn.worker_process import WorkerFailure
 
 # classes whose hints are about Python and jax, not about a TPU and its compiler
 _ANYWHERE = {"import", "captured", "traced_value", "arguments", "shape", "bounds", "dtype"}
+_OF_RUN = "It is called as run(*inputs, config=...): the inputs of the problem in order, config by its name"
+_FOLDER = re.compile(r"/\S*/variant/(?=[\w-]+\.py\b)")
 _DEBUGGING = {"debug_callback", "debug_print"}
 
 
@@ -32,11 +35,15 @@ def ruling_of_lowering(failure: WorkerFailure, platform: str) -> Ruling:
     if error.get("type") == "HostCallback":
         return _ruling_of_callbacks(error.get("message", ""))
     found = classify(error.get("type", ""), error.get("message", ""), error.get("traceback", ""))
-    where = f" ({found.source})" if found.source else ""
-    if platform != "tpu" and found.kind not in _ANYWHERE:
-        return Ruling("trace_error", f"{found.line}{where}")
-    reason = "trace_error" if found.kind == "compile_error" else found.kind
-    return Ruling(reason, f"{found.line}{where}. {found.hint}")
+    text = without_folder(f"{found.line} ({found.source})" if found.source else found.line)
+    if found.kind == "compile_error" or (platform != "tpu" and found.kind not in _ANYWHERE):
+        return Ruling("trace_error", text)
+    return Ruling(found.kind, f"{text}. {_OF_RUN if found.line.startswith('run() ') else found.hint}")
+
+
+def without_folder(text: str) -> str:
+    """A compiler's or jax's words about a variant, with its file's name instead of where it lay."""
+    return _FOLDER.sub("", text)
 
 
 def _ruling_of_callbacks(message: str) -> Ruling:

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
+from cairn.judge.lowered import without_folder
 from cairn.judge.verdict import Ruling
 from cairn.lab import chip
 from cairn.lab.chip import Chip
@@ -96,7 +97,7 @@ class Pricer:
         if result.failure is not None:
             failure = result.failure
             where = f" ({failure.source})" if failure.source else ""
-            return Ruling(failure.kind, f"{failure.line}{where}. {failure.hint}")
+            return Ruling(failure.kind, without_folder(f"{failure.line}{where}. {failure.hint}"))
         return _price(program, result, predict(result, self._target), chip.load(self._target))
 
     def versions(self) -> dict[str, str | None]:

@@ -22,6 +22,7 @@ Reply = tuple[dict[str, Any], list[bytes]]
 _state: dict[str, Any] = {}
 # how Pallas kernels appear in a lowered program: Mosaic on TPU and GPU, Triton on GPU
 _KERNEL_CALLS = ("tpu_custom_call", "mosaic_gpu_v2", "__gpu$xla.gpu.triton")
+_TOLD_CHARS = 4_000
 _CALLBACKS = re.compile(r"\b(pure_callback|io_callback|debug_callback|debug_print)\[")
 
 
@@ -49,14 +50,21 @@ def _load(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     config_type = getattr(module, "Config", None)
-    if not dataclasses.is_dataclass(config_type) or not callable(getattr(module, "run", None)):
-        raise AttributeError("a variant defines a frozen dataclass `Config` and `run(*inputs, config)`")
+    if not dataclasses.is_dataclass(config_type):
+        raise AttributeError("no dataclass `Config`: a variant defines one, frozen, and `run(*inputs, config)`")
+    if not callable(getattr(module, "run", None)):
+        raise AttributeError("no function `run`: a variant defines `run(*inputs, config)`")
     make_config: Any = config_type
     config = make_config(**header.get("config", {}))
     _state["run"] = module.run
     _state["config"] = config
     _state["jitted"] = jax.jit(_bound(module.run, config))
-    return {"config": {field.name: repr(getattr(config, field.name)) for field in dataclasses.fields(config)}}, []
+    return {"config": {field.name: _told(getattr(config, field.name)) for field in dataclasses.fields(config)}}, []
+
+
+def _told(value: Any) -> str:
+    """A field's value as text, cut where a table would not fit into a reply."""
+    return repr(value)[:_TOLD_CHARS]
 
 
 def _bound(run: Callable[..., Any], config: Any) -> Callable[..., Any]:

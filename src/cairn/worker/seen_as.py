@@ -32,6 +32,9 @@ class SeenDevice:
     def memory_stats(self) -> None:
         """Unknown, as on any device that keeps no statistics."""
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"no `{name}`: this chip is only shown; nothing is placed on it, no mesh made of it")
+
     def __str__(self) -> str:
         return f"TPU_{self.id}(no device: {self.device_kind} as the compiler sees it)"
 

@@ -1,6 +1,7 @@
 """Facts about an exported program, for a judge that wants to know what was lowered before it believes a price."""
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Sequence, Set
 from typing import Any
@@ -33,10 +34,13 @@ from stablehlo_program import (  # type: ignore[import-not-found]
 _TALKS_TO_HOST = {f"stablehlo.{name}" for name in ("infeed", "outfeed", "send", "recv")}
 _DOTS = {"stablehlo.dot_general": "", "stablehlo.dot": "", "stablehlo.convolution": "convolution "}
 _MOST_CONSTANTS = 32
+_USUAL_UNIT = "dense"  # as jax names it where somebody asks for what is usual anyway
 # what jax itself lowers to on a TPU and its compiler knows: no kernel, but nobody's trick either; not replayable
 _COMPILER_CALLS = frozenset(
     {"Eigh", "Qr", "ProductOfElementaryHouseholderReflectors", "LuDecomposition", "ApproxTopK", "AllocateBuffer"}
 )
+# what XLA replaces by ordinary operations wherever the chip has nothing of the kind
+_REPLACED_CALLS = frozenset({"ApproxTopK"})
 # kernels on a GPU: their source is compiled by XLA; they hold no address in this or any process
 _GPU_KERNEL_CALLS = frozenset({"mosaic_gpu_v2", "__gpu$xla.gpu.triton"})
 
@@ -107,7 +111,10 @@ class _Reading:
         calls = Counter(call_target(op) for op in everywhere if op.name == "stablehlo.custom_call")
         del calls[KERNEL_CALL]
         talking = sorted({op.name for op in everywhere if op.name in _TALKS_TO_HOST})
-        talking += sorted({f"{op.name} on the host" for op in everywhere if _is_for_host(op)})
+        units = {(op.name, unit) for op in everywhere if (unit := _unit(op)) != _USUAL_UNIT}
+        if any(unit.startswith("sparse") for _, unit in units):
+            raise Unreplayable("a part of it is marked for sparse cores, which have no price")
+        talking += sorted({f"{name} on the host" for name, _ in units})
         kernels = [self._kernel(op) for op in everywhere if _is_kernel(op)]
         constants = self._all_constants(everywhere)
         return {
@@ -226,17 +233,22 @@ def _calls_of(platform: str) -> frozenset[str]:
     Any other takes a function by an address or an index that the program's author chose.
     """
     stable = frozenset(name for name in STABLE_CALLS if name.startswith("lapack_") == (platform == "cpu"))
-    return stable - _COMPILER_CALLS - {KERNEL_CALL} | (_GPU_KERNEL_CALLS if platform != "cpu" else frozenset())
+    kernels = _GPU_KERNEL_CALLS if platform != "cpu" else frozenset()
+    return stable - _COMPILER_CALLS - {KERNEL_CALL} | _REPLACED_CALLS | kernels
 
 
 def _is_kernel(operation: Any) -> bool:
     return bool(operation.name == "stablehlo.custom_call" and call_target(operation) == KERNEL_CALL)
 
 
-def _is_for_host(operation: Any) -> bool:
-    """Marked to be computed by the host's processor, where no price is asked."""
+def _unit(operation: Any) -> str:
+    """What an operation is marked to be computed by; `host` where no price is asked, and for all that is not clear."""
     name = "mhlo.frontend_attributes"
-    return name in operation.attributes and "_xla_compute_type" in str(operation.attributes[name])
+    marks = str(operation.attributes[name]) if name in operation.attributes else ""
+    found = re.findall(r'\b_xla_compute_type = "(\w+)"', marks)
+    if len(found) != marks.count("_xla_compute_type"):
+        return "host"
+    return str(found[0]) if found else _USUAL_UNIT
 
 
 def _symbol(operation: Any) -> str:

@@ -1,7 +1,7 @@
 """Class 36: a Config whose text is a hundred megabytes, for whoever writes it down.
 
 Source: found while attacking this judge.
-Expect: forged_reply, import_error, memory
+Expect: memory, no_op
 """
 
 import dataclasses

@@ -19,6 +19,7 @@ LEVELS: dict[str, int] = {
     "git_settings": 0,
     "text": 1,
     "process": 1,
+    "worker_template": 1,
     "worker_watch": 1,
     "walk": 1,
     "journal": 1,

@@ -160,17 +160,19 @@ def marked_environment(environment: Mapping[str, str]) -> tuple[dict[str, str], 
     return {**environment, MARKER: mark}, mark
 
 
-def end_tree(root_pid: int, mark: str, *, polite: bool = False) -> int:
+def end_tree(root_pid: int, mark: str, *, parent: int | None = None, polite: bool = False) -> int:
     """End a process, its descendants, its session and whatever carries `mark`; return how many were ended.
 
-    With `polite`, SIGINT goes to the root's group first and the tree gets three seconds to leave by itself.
+    `parent` has started it, by default this process. With `polite`, SIGINT goes to the root's group first and the
+    tree gets three seconds to leave by itself.
     """
-    seen = _tree(root_pid, mark) if polite else []  # before the root goes and its children get another parent
+    parent = parent or os.getpid()
+    seen = _tree(root_pid, mark, parent) if polite else []  # before the root goes and its children get another parent
     if polite:
         _interrupt(root_pid)
     ended: set[int] = set()
     for _ in range(20):  # a forking descendant can outrun one pass, so look again until nothing is left
-        victims = [process for process in {*seen, *_tree(root_pid, mark)} if not _gone(process)]
+        victims = [process for process in {*seen, *_tree(root_pid, mark, parent)} if not _gone(process)]
         if not victims:
             break
         for process in victims:
@@ -197,13 +199,13 @@ def _wait_until_gone(processes: Sequence[psutil.Process], timeout_s: float) -> N
         time.sleep(_POLL_S / 5)
 
 
-def _tree(root_pid: int, mark: str) -> list[psutil.Process]:
+def _tree(root_pid: int, mark: str, parent: int) -> list[psutil.Process]:
     """What belongs to a root by descent, by session or by mark, without this process itself."""
     found: set[psutil.Process] = set()
     sessions: set[int] = set()
     try:
         root = psutil.Process(root_pid)
-        if _is_root(root, mark):
+        if _is_root(root, mark, parent):
             found = {root, *root.children(recursive=True)}
             sessions = {root_pid}
     except psutil.NoSuchProcess:
@@ -215,12 +217,12 @@ def _tree(root_pid: int, mark: str) -> list[psutil.Process]:
     return [process for process in found if process.pid != os.getpid() and not _gone(process)]
 
 
-def _is_root(process: psutil.Process, mark: str) -> bool:
+def _is_root(process: psutil.Process, mark: str, parent: int) -> bool:
     """False when the number of a root that has gone was given to a stranger."""
     with contextlib.suppress(psutil.Error, OSError):
         if MARKER in (environment := process.environ()):
             return bool(environment[MARKER] == mark)
-    return bool(process.ppid() == os.getpid())
+    return bool(process.ppid() == parent)
 
 
 def _gone(process: psutil.Process) -> bool:

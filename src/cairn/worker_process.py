@@ -1,9 +1,9 @@
 """The judge's end of a worker: start it, ask it, bound it, end it.
 
-A worker is a process of its own in the kernel's interpreter. It gets two pipes, a private folder and an
-environment built from nothing; its stdout and stderr go to a log file that nobody believes. Every request has a
-wall limit, and the worker's tree is watched while it answers. Whatever goes wrong is a `WorkerFailure` with a
-reason, because a bad kernel is a result; only a broken installation is an error.
+A worker is a process of its own in the kernel's interpreter, executed or copied from a template. It gets two pipes,
+a private folder and an environment built from nothing; its stdout and stderr go to a log file that nobody believes.
+Every request has a wall limit, and the worker's tree is watched while it answers. Whatever goes wrong is a
+`WorkerFailure` with a reason, because a bad kernel is a result; only a broken installation is an error.
 
 An untrusted worker locks itself in with the kernel's help before it loads anything, and says how far that went
 (`Isolation`). What a level does not hold is not stopped here: at `process`, files of the machine and signals.
@@ -27,6 +27,9 @@ from cairn.errors import Missing, Unreachable
 from cairn.process import end_tree, marked_environment
 from cairn.worker import wire
 from cairn.worker.scratch import new_folder, remove
+from cairn.worker_template import ONE_THREAD as ONE_THREAD
+from cairn.worker_template import Copied, Template
+from cairn.worker_template import warm as _warm
 from cairn.worker_watch import Pipe, Watch
 from cairn.worker_watch import WorkerFailure as WorkerFailure
 from cairn.worker_watch import WorkerLimits as WorkerLimits
@@ -59,6 +62,11 @@ _living: "weakref.WeakSet[WorkerProcess]" = weakref.WeakSet()
 _counting = threading.Lock()
 
 
+def warm(python: Path, role: str) -> Template | None:
+    """Have what workers of a role are copied from started, without waiting for it; None where they are executed."""
+    return _warm(python, role, _bare_environment(Path("/")))
+
+
 def end_all_workers() -> None:
     """Kill every worker that this process has, whichever thread waits for it; that thread sees a failure."""
     with _counting:
@@ -70,7 +78,7 @@ def end_all_workers() -> None:
 class WorkerProcess:
     """One worker in one role. Use it as a context manager; leaving ends its whole process tree.
 
-    An untrusted one also ends with the thread that made it, because to the kernel that thread is its parent.
+    An untrusted one also ends with its template or, if it has none, with the thread that made it: its parent.
     """
 
     def __init__(
@@ -86,28 +94,19 @@ class WorkerProcess:
         self.role = role
         self._python = python
         self._limits = limits or WorkerLimits()
+        self._environment = dict(environment or {})
+        template = (
+            self._template()
+        )  # first, because a process that has died long ago is found only when it is asked
         self.folder = new_folder(role)
-        clean, self._mark = marked_environment({**_bare_environment(self.folder), **(environment or {})})
+        self._clean, self._mark = marked_environment({**_bare_environment(self.folder), **self._environment})
         request_read, request_write = os.pipe()
         reply_read, reply_write = os.pipe()
         # read by its descriptor only: at the name a worker may have put a link, or something that blocks
         self._log = (self.folder / "worker.log").open("w+b")
-        command = [str(python), "-E", "-s", "-B", str(WORKER_FOLDER), role, str(request_read), str(reply_write)]
         try:
-            self._child = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=clean,
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                pass_fds=(request_read, reply_write),
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            self._log.close()
-            remove(self.folder)
-            raise Missing(f"no interpreter at {python}", hint="name one that has jax: climb.python") from error
+            copied = template.copy(request_read, reply_write, self._log.fileno()) if template else None
+            self._child: Copied | subprocess.Popen[bytes] = copied or self._execute(request_read, reply_write)
         finally:
             for handle in (request_read, reply_write):
                 os.close(handle)
@@ -120,6 +119,31 @@ class WorkerProcess:
         if role in wire.CONFINED_ROLES:
             with contextlib.suppress(BrokenPipeError):  # it died at once: whoever asks next is told
                 self._greet(isolation)
+
+    def _template(self) -> Template | None:
+        """Where this worker can be copied from; one with an environment of its own has to be executed."""
+        if any(ONE_THREAD.get(name) != value for name, value in self._environment.items()):
+            return None
+        return warm(self._python, self.role)
+
+    def _execute(self, request_read: int, reply_write: int) -> subprocess.Popen[bytes]:
+        fixed = [str(self._python), "-E", "-s", "-B", str(WORKER_FOLDER)]
+        try:
+            return subprocess.Popen(
+                [*fixed, self.role, str(request_read), str(reply_write)],
+                cwd=self.folder,
+                env=self._clean,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=(request_read, reply_write),
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            self._log.close()
+            remove(self.folder)
+            hint = "name one that has jax: climb.python"
+            raise Missing(f"no interpreter at {self._python}", hint=hint) from error
 
     def _bound(self) -> None:
         pid = self._child.pid
@@ -142,6 +166,8 @@ class WorkerProcess:
             "DATA": self._limits.memory_bytes + _RESERVED_BYTES,
         }
         hello = {"op": "hello", "level": level, "limits": limits, "scratch_bytes": self._limits.scratch_bytes}
+        if isinstance(self._child, Copied):
+            hello |= {"folder": str(self.folder), "environment": self._clean}
         wire.write_frame(cast(BinaryIO, self._requests), {**hello, "id": "hello"})
 
     @property
@@ -245,7 +271,7 @@ class WorkerProcess:
             self._child.terminate()  # its supervisor ends all below it, in whatever namespace, and then itself
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(timeout=_GRACE_S)
-        end_tree(self._child.pid, self._mark)
+        end_tree(self._child.pid, self._mark, parent=getattr(self._child, "parent", None))
         self._child.wait()
         with _counting:
             _living.discard(self)

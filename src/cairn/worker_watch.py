@@ -7,11 +7,11 @@ descendants like any other. Between two looks a worker may exceed a bound by wha
 import contextlib
 import os
 import select
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -47,12 +47,19 @@ class WorkerFailure(Exception):
         self.error = dict(error or {})
 
 
+class Child(Protocol):
+    """A process that was started, in one way or another."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit code, None as long as it runs."""
+
+
 class Watch:
     """Decides, while the judge waits, whether waiting is still allowed."""
 
-    def __init__(
-        self, deadline: float, child: subprocess.Popen[bytes], folder: Path, limits: WorkerLimits
-    ) -> None:
+    def __init__(self, deadline: float, child: Child, folder: Path, limits: WorkerLimits) -> None:
         self._deadline = deadline
         self._child = child
         self._folder = folder
@@ -132,7 +139,7 @@ def plain(text: str, limit: int) -> str:
 class Pipe:
     """One end of a pipe that never blocks longer than its watch allows: what `wire` reads from and writes to."""
 
-    def __init__(self, descriptor: int, child: subprocess.Popen[bytes]) -> None:
+    def __init__(self, descriptor: int, child: Child) -> None:
         self._descriptor = descriptor
         self._child = child
         self._open = True

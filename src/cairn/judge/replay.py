@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 
 from cairn.judge.correctness import Wire, decode
 from cairn.judge.protocol import JudgeLimits, Specs
-from cairn.worker_process import WorkerFailure, WorkerLimits, WorkerProcess
+from cairn.worker_process import ONE_THREAD, WorkerFailure, WorkerLimits, WorkerProcess
 
-# Matrices of a kernel's block are small: a second thread costs more in waking up than it saves.
-_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 _FAULTS = {"OutOfBounds": "out_of_bounds", "Stuck": "stuck", "AssertedFalse": "assertion"}
 
 
@@ -301,7 +299,7 @@ class Replayer:
         if self._worker is None or not self._worker.alive:
             self.close()
             self._worker = WorkerProcess(
-                self._python, "replay", environment=_ENVIRONMENT, limits=self._worker_limits
+                self._python, "replay", environment=ONE_THREAD, limits=self._worker_limits
             )
             self.starts += 1
         return self._worker

@@ -1,6 +1,6 @@
 """The processes around a worker: they see it end, end what it leaves behind, and die with the judge.
 
-    judge -- supervisor -- [first process of the namespace] -- worker -- whatever it starts
+    judge -- [template] -- supervisor -- [first process of the namespace] -- worker -- whatever it starts
 
 The supervisor ends as the worker ended, with the same code or signal, and before that ends all that the worker
 started: in a namespace by ending its first process, else as the one to whom orphans are given. The first process

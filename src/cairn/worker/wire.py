@@ -14,6 +14,9 @@ from typing import Any, BinaryIO
 CONFINED_ROLES = ("candidate", "replay", "user")
 # an interpreter of this name runs elsewhere (`near.py`), and this is its exit code when it lost its host
 FAR_PYTHON, LOST = "far-python", 75
+# what is said over a template's socket (`template.py`): words, numbers of processes (0: none) and exit codes
+READY, FORK = b"ready", b"fork"
+NUMBER = struct.Struct("i")
 MAGIC = b"CRN1"
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 _PREFIX = struct.Struct("<4sI")

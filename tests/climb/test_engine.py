@@ -6,6 +6,7 @@ import random
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from climbs import BRANCH, VARIANT, Bench, Killed, killed_at
@@ -138,10 +139,32 @@ def test_the_same_text_is_not_judged_twice(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize(("reason", "ended"), [("not_found", "agent_not_found"), ("auth", "agent_auth")])
 def test_a_hopeless_agent_ends_the_climb(workspace: Workspace, reason: str, ended: str) -> None:
-    acts = [lambda task: EditOutcome("failed", reason=reason)] * 5
+    acts = [lambda task: EditOutcome("failed", reason=reason, detail="go away")] * 5
     bench = Bench(workspace, *acts)
-    assert bench.run().ended == ended
+    state = bench.run()
+    assert (state.ended, state.ended_detail) == (ended, "a0001: go away")
     assert bench.decisions() == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ended", "changes"),
+    [
+        (EditOutcome("failed", reason="auth"), "agent_auth", {}),
+        (EditOutcome("failed", reason="timeout"), "agent_keeps_failing", {}),
+        (EditOutcome("exhausted"), "search_space_exhausted", {}),
+        (EditOutcome("nothing"), "no_change", {"no_commit": "fail"}),
+    ],
+)
+def test_an_agent_that_was_mended_is_asked_again_by_the_next_launch(
+    workspace: Workspace, outcome: EditOutcome, ended: str, changes: dict[str, Any]
+) -> None:
+    bench = Bench(workspace, *[lambda task: outcome] * 3, **changes)
+    state = bench.run(attempts=5)
+    assert state.ended == ended
+    del bench.agent.acts[len(bench.agent.seen) :]
+    bench.agent.acts += [block(16), block(32)]
+    assert bench.run(attempts=len(state.decided) + 2).ended == "attempts_done"
+    assert bench.decisions()[-2:] == ["kept", "kept"]
 
 
 def test_an_agent_that_keeps_failing_ends_the_climb(workspace: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import psutil
 import pytest
 
 from cairn.fence import Fence, fence_level, own_code
+from workspace import Workspace
 
 pytestmark = pytest.mark.skipif(fence_level() != "fenced", reason="this kernel gives no namespaces")
 
@@ -118,3 +120,15 @@ def test_a_project_in_memory_is_fenced_as_well() -> None:
         own.mkdir()
         done = behind(Path(name), "touch here; touch ../there")
         assert [path.name for path in Path(name).rglob("*")] == ["own", "here"], done
+
+
+def test_a_climb_that_an_agent_begins_in_the_project_says_why_it_cannot(workspace: Workspace) -> None:
+    program = [sys.executable, "-c", "from cairn.cli.main import main; main()"]
+    climb = ["climb", "kernels/axpy", "--agent", "command", "--agent-command", "true"]
+    done = subprocess.run(
+        Fence([workspace.root], []).around([*program, *climb]),
+        cwd=workspace.root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 69
+    assert "Traceback" not in done.stderr
+    assert "Read-only file system\n  fix: let your user" in done.stderr

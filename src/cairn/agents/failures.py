@@ -79,7 +79,9 @@ _CLASSES = tuple(
         (
             "infra",
             r"connection (?:was )?(?:refused|reset|error|closed|failed)|\bECONN\w+|\bENOTFOUND\b|\bEAI_AGAIN\b|"
-            r"\bETIMEDOUT\b|unable to connect|(?<![\w-])overloaded(?:_error)?(?![\w-]| (?:func|meth|oper|memb))|"
+            r"\bETIMEDOUT\b|unable to connect|could not resolve (?:host|proxy)|\bname resolution\b|"
+            r"name or service not known|network is (?:unreachable|down)|no route to host|"
+            r"(?<![\w-])overloaded(?:_error)?(?![\w-]| (?:func|meth|oper|memb))|"
             r"error sending request|stream (?:disconnected|closed)|server[ _-]?error|fetch failed|socket hang up|"
             r"\bhigh demand\b|(?-i:UNAVAILABLE)|service (?:is )?(?:temporarily )?unavailable|"
             + _said(
@@ -100,6 +102,7 @@ _NOT_FOUND = re.compile(
 )
 _PATHS = re.compile(r"\bhttps?://\S+|(?<![\w:/.@+-])~?/?(?:[\w.@+-]+/)+[\w.@+-]*")
 _FRAMES = re.compile(r'^ *File "[^"\n]*", line \d+.*\n(?: {4,}.*\n)*', re.MULTILINE)  # of a Python traceback
+_DIFF = re.compile(r"^(?:[+-](?! \S)|@@ |diff --git ).*\n?", re.MULTILINE)  # a bullet has one space behind it
 _LAST_LINES = 20
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -123,9 +126,11 @@ _FARTHEST = timedelta(days=35)  # the longest window of any plan is a month
 def classify_failure(text: str) -> str:
     """Class of a failure by its text: a key of `protocol.FAILURES`, `agent_error` when nothing else fits.
 
-    Only its last lines are read, without what is quoted in them: paths, addresses, and the frames of a traceback.
+    Only its last lines are read, without what is quoted in them: paths, addresses, the lines of a diff, the frames of
+    a traceback, and what a program had printed before that.
     """
-    lines = [line for line in _FRAMES.sub("", text).splitlines() if line.strip()]
+    own = text[max(0, text.find("Traceback (most recent call last)")) :]
+    lines = [line for line in _DIFF.sub("", _FRAMES.sub("", own)).splitlines() if line.strip()]
     said = "\n".join(lines[-_LAST_LINES:])
     if _NOT_FOUND.search(said):  # of a program, which may be a path
         return "not_found"

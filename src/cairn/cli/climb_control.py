@@ -145,6 +145,10 @@ def show_log(which: str, root: Path | None, registry_path: Path | None, options:
         text = render_log(found.state)
         return Outcome({"path": str(path), "log": text}, lambda: text)
     git = Git(found.registry.root)
+    if not found.state.decided and not path.exists():
+        return Outcome(
+            {"path": str(path), "findings": []}, lambda: "no attempt was decided yet, so there is no log"
+        )
     findings = lint_log(path, found.state, LintOptions(ALL), lambda sha: git.commit_of(sha) is not None)
     data = {"path": str(path), "findings": [vars(finding) for finding in findings]}
     lines = [f"{path}:{each.line}: {each.code}: {each.message}" for each in findings] or [f"{path}: in order"]

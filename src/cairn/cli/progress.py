@@ -92,7 +92,9 @@ _TOLD: dict[str, Callable[[Event], str]] = {
     ),
     "climb.repaired": lambda event: f"put back: {event['what']} (was {event['found']})",
     "climb.confirmed": _confirmed,
-    "climb.ended": lambda event: f"climb ended: {event['reason']}",
+    "climb.ended": lambda event: ": ".join(
+        filter(None, ("climb ended", event["reason"], event.get("detail", "")))
+    ),
     "place.opened": lambda event: f"{event['place']} is ready",
     "place.lost": lambda event: (
         f"{event['place']} {'is not used' if event['for_good'] else 'was lost'}: {event['why']}"

@@ -105,7 +105,8 @@ def climb_table(data: dict[str, Any]) -> str:
     parts: list[Any] = [attempts] if data["attempts"] else []
     if data["baseline"]:
         parts.append(_anchors(data))
-    end = f"ended: {data['ended']}, {data['ended_means']}" if data["ended"] else "not ended"
+    why = f" ({data['ended_detail']})" if data["ended_detail"] else ""
+    end = f"ended: {data['ended']}, {data['ended_means']}{why}" if data["ended"] else "not ended"
     return rendered(
         *parts, end, f"branch {data['branch']}   (git log {data['branch']})", f"ledger {data['ledger']}"
     )

@@ -9,6 +9,7 @@ from cairn.climb.state import Attempt, State
 
 _ALIKE_IN_A_ROW, _FAILURES_IN_A_ROW = 3, 8
 _LAST = 3
+_DETAIL_CHARS = 300
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,16 @@ def ends_table() -> str:
 
 
 def reason_to_stop(state: State, spec: ClimbSpec, wall_left_s: float) -> str | None:
-    """Why the climb is over, or None to go on. Attempts and costs count over all launches."""
+    """Why the climb is over, or None to go on.
+
+    Attempts and costs count over all launches. What an agent said or failed at counts in its own launch only: whoever
+    starts the next one has mended it, or brings another agent.
+    """
     decided, budgets = state.decided, spec.budgets
-    if decided and (reason := _said_by_last(decided[-1], spec)):
+    of_launch = decided[state.decided_before :]
+    if of_launch and (reason := _said_by_last(of_launch[-1], spec)):
         return reason
-    if _keeps_failing(decided, spec):
+    if _keeps_failing(of_launch, spec):
         return "agent_keeps_failing"
     if 0 <= budgets.max_failures < state.totals.failures:
         return "too_many_failures"
@@ -71,6 +77,14 @@ def reason_to_stop(state: State, spec: ClimbSpec, wall_left_s: float) -> str | N
     if budgets.plateau is not None and share_of_floor(state) >= budgets.plateau:
         return "plateau"
     return _spent(state, spec)
+
+
+def last_words(state: State, reason: str) -> str:
+    """What the last attempt says of an end that a failure brought: the message that a person has to act on."""
+    last = next(reversed(state.attempts.values()), None)
+    if not ENDS[reason].code or reason == "interrupted" or last is None or not last.failure:
+        return ""
+    return f"{last.id}: {last.detail}"[:_DETAIL_CHARS]
 
 
 def _said_by_last(last: Attempt, spec: ClimbSpec) -> str | None:

@@ -105,6 +105,7 @@ class Climb:
         return self.state
 
     def _end(self, reason: str, detail: str = "") -> None:
+        detail = detail or ends.last_words(self.state, reason)
         self.desk.write("climb.ended", reason=reason, code=ends.ENDS[reason].code, detail=detail)
 
     def _end_without_room(self, error: BaseException) -> None:

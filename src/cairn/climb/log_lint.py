@@ -74,7 +74,7 @@ def lint_log(
         BadInput: it is not text.
     """
     if not path.is_file():
-        raise Missing(f"{path} does not exist", hint="name the log: --log-file")
+        raise Missing(f"{path} does not exist", hint="the first attempt that is decided writes it")
     entries = _entries(read_text(path).splitlines())
     if not entries:
         return [Finding(1, "empty", "no entry: none of its lines is a heading `### Iteration N - title`")]

@@ -151,6 +151,7 @@ class State:
     problem_at: str | None = None
     launch: dict[str, Any] = field(default_factory=dict)
     launches: int = 0
+    decided_before: int = 0  # how many attempts were decided when the last launch began
     environments: int = 0
     calibrations: list[dict[str, Any]] = field(default_factory=list)
     waiting: dict[str, Any] | None = None
@@ -224,6 +225,7 @@ def _started(state: State, event: Event) -> None:
 def _launched(state: State, event: Event) -> None:
     state.launches += 1
     state.launch = event
+    state.decided_before = len(state.decided)
     state.ended, state.ended_detail = None, ""
 
 

@@ -249,6 +249,13 @@ def test_sync_merges_and_prices_anew(workspace: Workspace, tmp_path: Path) -> No
     (upstream / "new.txt").write_text("from main\n")
     theirs.git("add", "new.txt")
     theirs.git("commit", "-qm", "main goes on")
+
+    def kill(event: Event) -> None:
+        if event["event"] == "climb.synced" and event["commit"]:
+            raise Killed
+
+    with pytest.raises(Killed):
+        bench.run(on_event=kill)
     state = bench.run()
     assert bench.decisions() == ["kept", "kept"]
     assert workspace.git("show", f"{BRANCH}:new.txt") == "from main\n"

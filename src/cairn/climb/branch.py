@@ -32,7 +32,7 @@ class ChampionBranch:
         return self._git.commit_of(f"refs/heads/{self.name}")
 
     def agree_with(self, champion: str, open_attempts: Sequence[str]) -> None:
-        """Make the branch what the ledger says; a kill can fall between the commit and the ledger's line.
+        """Make the branch what the ledger says; a kill can fall between its move and the ledger's line.
 
         Raises:
             TryAgain: somebody else moved it.
@@ -40,6 +40,8 @@ class ChampionBranch:
         tip = self.tip()
         if tip is None:
             self._git.create_branch(self.name, champion)
+        elif tip == self._git.commit_of(f"{champion}^1"):
+            self._git.advance_branch(self.name, tip, champion)
         elif tip != champion and not any(self._is_commit_of(tip, attempt) for attempt in open_attempts):
             hint = f"git update-ref refs/heads/{self.name} {champion} brings it back"
             raise TryAgain(f"branch {self.name} was moved to {tip}; the climb left it at {champion}", hint=hint)

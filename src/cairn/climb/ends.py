@@ -36,7 +36,7 @@ ENDS: dict[str, End] = {
     "no_change": End(1, "an attempt changed nothing, and the policy is to fail"),
     "post_check_failed": End(1, "a post-check failed, and the policy is to fail"),
     "sync_conflict": End(1, "the main branch does not merge into the champion, and the policy is to fail"),
-    "agent_not_found": End(69, "the agent's program is not there"),
+    "agent_not_found": End(69, "the agent's program is not there; in the copy there are only committed files"),
     "agent_auth": End(69, "the agent is not logged in, or its key is refused"),
     "agent_settings": End(69, "the agent's client refuses its settings or the model"),
     "agent_quota": End(69, "the agent's credit is used up"),

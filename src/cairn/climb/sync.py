@@ -37,9 +37,9 @@ def sync(desk: Desk) -> str | None:
         desk.write("climb.synced", **where, commit=None, upstream=upstream, problem="does not merge")
         return "sync_conflict" if wish.on_conflict == FAIL else None
     message = f"Merge {wish.remote}/{wish.branch} into the climb {desk.spec.name}"
-    commit = desk.git.commit_tree(tree, [state.champion, upstream], message)
-    desk.git.advance_branch(desk.branch.name, state.champion, commit)
+    champion, commit = state.champion, desk.git.commit_tree(tree, [state.champion, upstream], message)
     desk.write("climb.synced", **where, commit=commit, upstream=upstream, problem="")
+    desk.git.advance_branch(desk.branch.name, champion, commit)  # after a kill before it, the next launch does it
     return None
 
 

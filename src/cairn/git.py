@@ -29,7 +29,7 @@ _NO_IDENTITY = {
 _HARMLESS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0")
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|Read-only file system", re.I)
 _PAUSES_S = (0.2, 1.0, 3.0)
-_NO_SUCH_COMMIT = "0" * 40
+_NO_SUCH_COMMIT = ""  # zeros would have to be as many as the repository's kind of hash has
 _TRANSIENT = re.compile(r"\.lock': File exists|Another git process", re.I)
 
 
@@ -55,9 +55,10 @@ class Git:
             raise Missing("git is not installed", hint="install git") from error
         if out.returncode:
             raise _no_repository(folder, out.stderr)
-        git_dir, top = out.stdout.splitlines()
-        self.git_dir = Path(git_dir)
-        self.top = Path(top)
+        found = out.stdout.splitlines()
+        if len(found) != 2:
+            raise Missing(f"{folder} has a line break in its path, and git names paths in lines", hint="rename it")
+        self.git_dir, self.top = (Path(each) for each in found)
         self._settings: dict[str, str] = {}
         self._tree_of = functools.lru_cache(maxsize=64)(
             self._make_tree

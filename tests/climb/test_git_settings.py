@@ -1,6 +1,7 @@
 """Settings of git that change while a climb runs: no program that they name is run outside the fence."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -130,3 +131,22 @@ def test_what_git_refuses_to_read_is_said_in_its_words(workspace: Workspace, pri
     (private_home / ".gitconfig").write_text("[user\n")
     with pytest.raises(Missing, match=r"git does not work in .*: fatal: bad config line 1"):
         Git(workspace.problem)
+
+
+def test_a_repository_of_the_other_kind_of_hash(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.root / ".git")
+    workspace.git("init", "--quiet", "--initial-branch=main", "--object-format=sha256")
+    workspace.git("add", "--all")
+    workspace.git("commit", "--quiet", "-m", "start")
+    bench = Bench(workspace, block(16), block(32))
+    bench.run()
+    assert bench.decisions() == ["kept", "kept"]
+    assert [len(commit) for commit in bench.commits()] == [64, 64]
+
+
+def test_a_path_that_git_cannot_name(tmp_path: Path) -> None:
+    folder = tmp_path / "two\nlines"
+    folder.mkdir()
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    with pytest.raises(Missing, match="line break in its path"):
+        Git(folder)

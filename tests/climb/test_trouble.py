@@ -283,6 +283,11 @@ def test_dirty_policies(workspace: Workspace) -> None:
     assert (workspace.root / "new file.txt").read_text() == "untracked\n"
     assert workspace.git("stash", "list") == ""
     assert bench.state().stash is None
+    lost = ["-m", "cairn climb night 7", "--", "new file.txt", "notes.txt"]  # as a kill right after it leaves it
+    workspace.git("stash", "push", "-q", "-u", *lost)
+    bench.run()
+    assert (workspace.root / "new file.txt").read_text() == "untracked\n"
+    assert workspace.git("stash", "list") == ""
 
 
 def test_a_stop_is_heard_between_phases(workspace: Workspace) -> None:

@@ -22,29 +22,49 @@ def put_away(desk: Desk, say: Callable[[str], None]) -> None:
         UsageError: the policy is `fail`, and there are changes.
     """
     policy = desk.spec.dirty
-    if policy == "allow":
-        return
-    changed = desk.git.dirty() if policy != "worktree" else desk.git.dirty([f"{desk.problem_path}/"])
+    if policy == "stash":
+        if desk.state.stash is None:
+            _stash(desk, say)
+    elif policy != "allow":
+        _tell(desk, say)
+
+
+def _tell(desk: Desk, say: Callable[[str], None]) -> None:
+    fails = desk.spec.dirty == "fail"
+    changed = desk.git.dirty() if fails else desk.git.dirty([f"{desk.problem_path}/"])
     if not changed:
         return
     names = ", ".join(changed[:_SHOWN]) + (f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else "")
-    if policy == "fail":
+    if fails:
         raise UsageError(f"there are uncommitted changes: {names}", hint="commit them, or --dirty-policy worktree")
-    if policy == "worktree":
-        say(f"note: uncommitted changes are not part of the climb: {names}")
-    elif desk.state.stash is None:
-        _stash(desk, say)
+    say(f"note: uncommitted changes are not part of the climb: {names}")
 
 
 def _stash(desk: Desk, say: Callable[[str], None]) -> None:
     before = desk.git.commit_of("refs/stash")
-    message = (
-        f"cairn climb {desk.spec.name} {time.time_ns()}"  # a kill right after it leaves an entry people can read
-    )
+    message = f"{_title(desk)}{time.time_ns()}"
     desk.git.run_in_tree("stash", "push", "--quiet", "--include-untracked", "-m", message, "--", ":/", *_own(desk))
     stash = desk.git.commit_of("refs/stash")
-    if stash is None or stash == before:
-        return
+    if stash is not None and stash != before:
+        _announce(desk, stash, say)
+    else:
+        _adopt(desk, say)
+
+
+def _adopt(desk: Desk, say: Callable[[str], None]) -> None:
+    """Take on an entry of this climb that no line of the ledger names: a kill came right after it was made."""
+    for line in desk.git.run_in_tree("stash", "list", "--format=%H %gs").splitlines():
+        stash, _, subject = line.partition(" ")
+        if _title(desk) in subject:
+            _announce(desk, stash, say)
+            return
+
+
+def _title(desk: Desk) -> str:
+    return f"cairn climb {desk.spec.name} "
+
+
+def _announce(desk: Desk, stash: str, say: Callable[[str], None]) -> None:
     desk.git.set_ref(f"refs/cairn/{desk.spec.name}/stash", stash)  # kept whatever happens to the list
     desk.write("climb.stashed", stash=stash, restored=False)
     say(f"your changes are put away as {stash[:12]}; they come back when the climb ends")

@@ -34,13 +34,14 @@ UPPER_HALF = -65536  # the bits of a float32 that a bfloat16 keeps, and the seco
 class Config:
     """Sizes that shape the programs; each changes what the compiler schedules.
 
-    heads_per_block: heads in one grid step, a multiple of 8. interleave, sweep_interleave: heads whose instructions
-    stand side by side, in the sweep back and the one forward. depth: rows of a matrix unit, 256 on v6e and v7x.
+    heads_per_block, sweep_heads: heads in a grid step of the sweep back and of the one forward, multiples of 8, of
+    which (sweep_)interleave have their instructions side by side. depth: rows of a matrix unit, 256 on v6e and v7x.
     """
 
     heads_per_block: int = 8
     interleave: int = 8
-    sweep_interleave: int = 8
+    sweep_heads: int = 16
+    sweep_interleave: int = 16
     depth: int = 128
 
 
@@ -60,33 +61,36 @@ def backward(q, k, v, g, beta, do, *, config: Config, scale: float, saved=None) 
     # beta = 0, g = 0, k = v = do = 0 changes no state and no gradient, so a ragged tail needs no branch.
     q, k, v, g, beta, do = (pad(x, tiles * TILE, padded_H * x.shape[2] // H) for x in (q, k, v, g, beta, do))
     g, beta = (x.transpose(0, 2, 1) for x in (g, beta))  # tokens on lanes, as XLA keeps such arrays anyway
-    state, gate = pltpu.VMEM((heads, K, V), jnp.float32), jax.ShapeDtypeStruct(g.shape, jnp.float32)
     sizes = {"inverse": (TILE, TILE), "corner": (HALF, TILE), "start": (K, V), "update": (2 * TILE, V)}
-    call = functools.partial(
-        pl.pallas_call, grid=(B, padded_H // heads, tiles), compiler_params=compiler_params(heads)
-    )
     saved = {name: saved[name] for name in sizes if name in (saved or ())}
     if missing := {name: size for name, size in sizes.items() if name not in saved}:
-        pieces = ((heads * BASE, TILE), jnp.float32), ((heads, 6 * BASE, TILE), jnp.bfloat16)
-        see = blocks_of(lambda t: t, heads, key_heads, K, V, sizes)
-        found = call(
+        most = max(1, config.sweep_heads * TILE * TILE // (K * V) // heads)  # blocks of the sweep back in one
+        wide = heads * (many := max(n for n in range(1, most + 1) if padded_H // heads % n == 0))
+        pieces = ((wide * BASE, TILE), jnp.float32), ((wide, 6 * BASE, TILE), jnp.bfloat16)
+        see = blocks_of(lambda t: t, wide, many * key_heads, K, V, sizes)
+        found = pl.pallas_call(
             functools.partial(sweep_forward, config=config, solved=bool(saved)),
+            grid=(B, padded_H // wide, tiles),
             in_specs=[see[name] for name in ("keys", "values", "gates", "gates", *saved)],
             out_specs=[see[name] for name in missing],
             out_shape=[jax.ShapeDtypeStruct((B, tiles, padded_H, *s), jnp.bfloat16) for s in missing.values()],
-            scratch_shapes=[state, *(pltpu.VMEM(*piece) for piece in pieces)],
+            scratch_shapes=[pltpu.VMEM((wide, K, V), jnp.float32), *(pltpu.VMEM(*piece) for piece in pieces)],
+            compiler_params=compiler_params(wide // 2),  # half as much as the sweep back holds for each
             name="gdn_bwd_states",
         )(k, v, g, beta, *saved.values())
         saved = saved | dict(zip(missing, found, strict=True))
     see = blocks_of(lambda t: tiles - 1 - t, heads, key_heads, K, V, sizes)
-    words, ends = ((key_heads, K), (key_heads, K), (heads, V)), pltpu.VMEM((heads, V), jnp.float32)
+    words = [pltpu.VMEM((TILE * n // 2, x), jnp.int32) for n, x in ((key_heads, K), (key_heads, K), (heads, V))]
+    d_state, ends = (pltpu.VMEM((heads, *size), jnp.float32) for size in ((K, V), (V,)))
     seen = ("keys", "keys", "values", "gates", "gates", "values", *sizes)
-    dq, dk, dv, *d_gates = call(
+    dq, dk, dv, *d_gates = pl.pallas_call(
         functools.partial(sweep_back, config=config, scale=scale),
+        grid=(B, padded_H // heads, tiles),
         in_specs=[see[name] for name in seen],
         out_specs=[see[name] for name in seen[:5]],
-        out_shape=[*(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (q, k, v)), gate, gate],
-        scratch_shapes=[state, *(pltpu.VMEM((TILE * n // 2, width), jnp.int32) for n, width in words), ends],
+        out_shape=[jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (q, k, v, g, beta)],
+        scratch_shapes=[d_state, *words, ends],
+        compiler_params=compiler_params(heads),
         name="gdn_bwd",
     )(q, k, v, g, beta, do, *(saved[name] for name in sizes))
     return dq[:, :T, :keys], dk[:, :T, :keys], dv[:, :T, :H], *(x.transpose(0, 2, 1)[:, :T, :H] for x in d_gates)
@@ -136,8 +140,7 @@ def sweep_forward(*refs, config: Config, solved: bool, begins: bool = True):
         side_by_side([_prepare(k_ref, gates, h, saved[1].at[0, 0, h], diagonal, joins) for h in every], some)
         substitute(diagonal, len(every))
         side_by_side([invert(h) for h in every], some)
-    kept = [[x.at[0, 0, h] for x in saved] for h in every]
-    side_by_side([_advance(k_ref, v_ref, gates, h, kept[h], state_ref) for h in every], some)
+    side_by_side([_advance(k_ref, v_ref, gates, h, saved, state_ref) for h in every], some)
 
 
 def _prepare(k_ref, gates, h: int, corner_ref, diagonal_ref, joins_ref) -> Generator:
@@ -166,13 +169,12 @@ def _prepare(k_ref, gates, h: int, corner_ref, diagonal_ref, joins_ref) -> Gener
 
 def _advance(k_ref, v_ref, gates, h: int, saved, state_ref) -> Generator:
     """N of one chunk of one head and the state after it."""
-    (inverse, corner, start, kept), state = saved, state_ref[h]
+    (inverse, corner, start, kept), state = (x.at[0, 0, h] for x in saved), state_ref[h]
     k = head_of_words(k_ref, h, len(gates.sums)).astype(jnp.bfloat16)
     start[...] = state.astype(jnp.bfloat16)
     from_state = dot(k, state.astype(jnp.bfloat16))
     yield
-    columns = (gates.columns[:, c : c + 1] for c in (h, len(gates.sums) + h))
-    cum, beta = (jnp.broadcast_to(x, (TILE, state.shape[1])) for x in columns)
+    cum, beta = (jnp.broadcast_to(gates.columns[:, c : c + 1], from_state.shape) for c in (h, len(gates.sums) + h))
     right = beta * (head_of_words(v_ref, h, len(gates.sums)) - jnp.exp2(cum) * from_state)
     first = dot_halves(inverse[:HALF], right[:HALF])
     yield
@@ -241,7 +243,6 @@ def _gradients(inputs, gates, h: int, kept, dv, scale: float) -> Generator:
     put(dv, h, beta_v * d_right)
     lines = [jnp.concatenate([do, high, x], axis=0) for x in (low, jnp.zeros_like(low))]
     with_n = dot_t(jnp.concatenate(lines, axis=1), jnp.concatenate([update[:TILE], update[TILE:]], axis=1))
-    written = dot_t(update[:TILE], rounded)
     d_start = t_dot(jnp.concatenate([q, k], axis=0), jnp.concatenate([reading, erasing_k], axis=0))
     yield
     decay, strict = gates.decay(h, cum, 0), iota((TILE, TILE), 0) > iota((TILE, TILE), 1)
@@ -252,12 +253,14 @@ def _gradients(inputs, gates, h: int, kept, dv, scale: float) -> Generator:
     ends_ref[...] = (d_before * start[...].astype(jnp.float32)).sum(0, keepdims=True)  # for the chunk before
     lines = [jnp.concatenate(x, axis=0) for x in ((reading, erasing), (e, high))]
     both = dot(jnp.concatenate(lines, axis=1), jnp.concatenate([start[...].T, k], axis=0))
-    by_low, dk = dot(low, k), t_dot(jnp.concatenate([e, *scaled], axis=0), jnp.concatenate([q, k, k], axis=0))
+    writing = (jnp.exp2(cum_v[TILE - 1 :] - cum_v) * update[:TILE].astype(jnp.float32)).astype(jnp.bfloat16)
+    by_low, lines = dot(low, k), jnp.concatenate([*(x.T for x in (e, *scaled)), writing], axis=1)
+    dk = dot(lines, jnp.concatenate([q, k, k, rounded.T], axis=0))
     yield
     wide_q, wide_k, dq, d_beta_k = read_q(), read_k(), both[:TILE], both[TILE:] + by_low
-    dk = dk + beta_k * d_beta_k + jnp.exp2(cum_k[TILE - 1 :] - cum_k) * written
-    d_cum = row_sums(wide_q * dq + wide_k * (2 * beta_k * d_beta_k - dk))
-    return dq, dk, d_cum, row_sums(d_right * read_v(), d_beta_k * wide_k)
+    erased = beta_k * d_beta_k
+    d_cum = row_sums(wide_q * dq + wide_k * (erased - dk))  # - K (dK + erased) + 2 K erased
+    return dq, dk + erased, d_cum, row_sums(d_right * read_v(), d_beta_k * wide_k)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -332,8 +335,7 @@ def side_by_side(problems: list[Generator], most: int) -> None:
 
 def substitute(diagonal, heads: int) -> None:
     """Invert I + all 16-row diagonal blocks in place: [heads * 16, 128], a head's eight blocks side by side."""
-    lane = iota((heads, TILE), 1)
-    solved = []
+    lane, solved = iota((heads, TILE), 1), []
     for i in range(BASE):
         factors = diagonal[pl.ds(i, heads, BASE), :]
         row = jnp.where(lane % BASE == i, 1.0, 0.0)
@@ -346,8 +348,7 @@ def substitute(diagonal, heads: int) -> None:
 
 def join(blocks: jax.Array, between: jax.Array, depth: int) -> Generator:
     """Inverted blocks [s,128], side by side, to blocks of twice the rows; `between` [2s,128]: what joins them."""
-    s = blocks.shape[0]
-    high, low = split(blocks)
+    s, (high, low) = blocks.shape[0], split(blocks)
     above = three_passes(between, spread(high, 0), spread(low, 0), depth)
     yield
     new = three_passes(jnp.concatenate([high, low], axis=0), *(spread(part, 1) for part in split(above)), depth)
@@ -369,8 +370,7 @@ def three_passes(parts: jax.Array, high: jax.Array, low: jax.Array, depth: int) 
 
 def spread(blocks: jax.Array, below: int) -> jax.Array:
     """[s,128], blocks side by side, as [128,128]: the even ones on the diagonal, or one block below it."""
-    s = blocks.shape[0]
-    wide = jnp.concatenate([blocks.astype(jnp.float32)] * (TILE // s), axis=0)
+    wide = jnp.concatenate([blocks.astype(jnp.float32)] * (TILE // (s := blocks.shape[0])), axis=0)
     row, lane = iota((TILE, TILE), 0) // s, iota((TILE, TILE), 1) // s
     return jnp.where((row == lane + below) & (lane % 2 == 0), wide, 0.0).astype(jnp.bfloat16)
 

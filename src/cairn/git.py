@@ -47,15 +47,14 @@ class Git:
                 [_GIT, "rev-parse", "--path-format=absolute", "--git-common-dir", "--show-toplevel"],
                 cwd=folder,
                 capture_output=True,
-                text=True,
                 env=_environment(),
                 check=False,
             )
         except FileNotFoundError as error:
             raise Missing("git is not installed", hint="install git") from error
         if out.returncode:
-            raise _no_repository(folder, out.stderr)
-        found = out.stdout.splitlines()
+            raise _no_repository(folder, out.stderr.decode("utf-8", "replace"))
+        found = os.fsdecode(out.stdout).splitlines()
         if len(found) != 2:
             raise Missing(f"{folder} has a line break in its path, and git names paths in lines", hint="rename it")
         self.git_dir, self.top = (Path(each) for each in found)

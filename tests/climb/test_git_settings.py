@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,12 @@ def test_a_path_that_git_cannot_name(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     with pytest.raises(Missing, match="line break in its path"):
         Git(folder)
+
+
+def test_a_path_beyond_ascii_in_a_plain_locale(tmp_path: Path) -> None:
+    folder = tmp_path / "größe"
+    folder.mkdir()
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    look = "import sys, pathlib; from cairn.git import Git; sys.exit(not Git(pathlib.Path.cwd()).top.is_dir())"
+    subprocess.run([sys.executable, "-c", look], cwd=folder, env={**os.environ, **plain}, check=True)

@@ -1,10 +1,13 @@
 """The `cairn` command: subcommands are imported only when called, errors become exit codes here and only here."""
 
+import contextlib
 import errno
 import importlib
 import json
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -79,28 +82,37 @@ def cairn() -> None:
     """
 
 
+def _open_streams() -> None:
+    """Give a process that was started without them its standard streams: a file opened later would take their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+
+
 def _told(error: CairnError, as_json: bool) -> int:
     """Say what is wrong and how to mend it, on stdout too for a program that reads one object there; the exit code."""
     click.echo(f"cairn: {error}", err=True)
     if error.hint:
         click.echo(f"  fix: {error.hint}", err=True)
     if as_json:
-        click.echo(json.dumps({"error": str(error), "fix": error.hint, "exit_code": error.exit_code}))
+        with contextlib.suppress(OSError):  # it may be the output that has no room
+            click.echo(json.dumps({"error": str(error), "fix": error.hint, "exit_code": error.exit_code}))
     return error.exit_code
 
 
 def _of_a_place(error: OSError) -> CairnError | None:
     """What an error of the file system says to a user; None when it is about something else."""
-    if error.filename is None or error.errno not in (*_NO_ROOM, *_NO_RIGHT):
-        return None
-    said = f"{error.filename}: {error.strerror}"
+    said = f"{error.filename or 'output'}: {error.strerror}"
     if error.errno in _NO_ROOM:
         return DiskFull(said)
-    return Missing(said, hint="let your user read and write there, or use another folder")
+    if error.errno in _NO_RIGHT and error.filename is not None:
+        return Missing(said, hint="let your user read and write there, or use another folder")
+    return None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
+    _open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     try:

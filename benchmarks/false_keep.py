@@ -30,7 +30,8 @@ from typing import Any
 
 from cairn.judge.evidence import upper_bound
 from cairn.judge.protocol import JudgeLimits, Runner, VariantSource
-from cairn.judge.timing import Timing, TimingPlan, measure
+from cairn.judge.timing import Timing, measure
+from cairn.judge.timing_plan import TimingDevice, TimingPlan
 
 ROUNDS = 100
 TEXT = """
@@ -109,9 +110,8 @@ def measure_kind(kind: str, count: int, path: Path, until: float) -> None:
         if started > until:
             print(f"{kind}: time is up at {index} of {count}", file=sys.stderr)
             return
-        timing = measure(
-            python, "cpu", (incumbent, candidate), inputs(), TimingPlan(), lambda chosen, outputs: None
-        )
+        device = TimingDevice(python, "cpu")
+        timing = measure(device, (incumbent, candidate), inputs(), TimingPlan(), lambda chosen, outputs: None)
         row = {
             "kind": kind,
             "decision": decided(timing),

@@ -13,7 +13,7 @@ from cairn.judge.protocol import JudgeLimits, Runner, VariantSource
 from cairn.judge.sampling import Blocks, blocks_for, look
 from cairn.judge.slices import Part
 from cairn.judge.spare import Spare
-from cairn.judge.timing import timer_environment
+from cairn.judge.timing_plan import timer_environment
 from cairn.judge.verdict import Ruling
 from cairn.worker.scratch import remove
 from cairn.worker_process import WorkerFailure, WorkerProcess

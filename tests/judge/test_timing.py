@@ -22,7 +22,8 @@ from cairn.judge.clock import ClockDisagreement, OwnClock
 from cairn.judge.protocol import VariantSource
 from cairn.judge.record import headline, record_of
 from cairn.judge.referee import Judge
-from cairn.judge.timing import Timing, TimingPlan
+from cairn.judge.timing import Timing
+from cairn.judge.timing_plan import TimingPlan
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
 from cairn.worker.as_written import call_of

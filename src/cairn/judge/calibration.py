@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cairn.judge import evidence
-from cairn.judge.timing import Timing, TimingPlan
+from cairn.judge.timing import Timing
+from cairn.judge.timing_plan import TimingPlan
 from cairn.problem import Shape
 
 PROCESSES = 20  # none of 20 on the wrong side bounds the share at 14 %

@@ -16,7 +16,7 @@ from cairn.worker_process import WorkerProcess
 
 _LONGER_S = 0.02  # how much longer the many calls shall take
 _LEAST_CALLS, _MOST_CALLS = 8, 20_000
-_SLOW_S = 0.25  # noise of a factor of five does not last through one such call, and eight would take all night
+SLOW_S = 0.25  # noise of a factor of five does not last through one such call, and eight would take all night
 _TRIES = 3
 _SLACK = 5.0
 
@@ -35,9 +35,9 @@ class OwnClock:
 
     def per_call_s(self, program: int, claimed_s: float) -> float:
         """Seconds a call of a program, from two spans; about `claimed_s`, if that is true."""
-        least = _LEAST_CALLS if claimed_s < _SLOW_S else 1
+        least, most_few = (_LEAST_CALLS, 3) if claimed_s < SLOW_S else (1, 2)
         room = max(least, min(_MOST_CALLS, round(_LONGER_S / max(claimed_s, 1e-9))))
-        few = 1 + secrets.randbelow(3)
+        few = 1 + secrets.randbelow(most_few)
         many = few + room + secrets.randbelow(room)
         short_s, long_s = self._span_s(program, few), self._span_s(program, many)
         return (long_s - short_s) / (many - few)

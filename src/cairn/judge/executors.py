@@ -14,7 +14,7 @@ from cairn.judge.audit import audit
 from cairn.judge.correctness import Wire
 from cairn.judge.protocol import JudgeLimits, Specs
 from cairn.judge.replay import Cover, Replayer, ReplayFault, Sample, Spread, Unreplayable
-from cairn.judge.timing import timer_environment
+from cairn.judge.timing_plan import timer_environment
 from cairn.judge.verdict import Ruling, ruling_of_failure
 from cairn.worker_process import WorkerFailure, WorkerProcess
 

@@ -14,12 +14,16 @@ from cairn.judge.examiner import Examiner, TimedInputs
 from cairn.judge.executors import DeviceExecutor
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Oracle, Runner, VariantSource
-from cairn.judge.timing import Timing, TimingPlan, measure
+from cairn.judge.timing import Timing, measure
+from cairn.judge.timing_plan import TimingDevice, TimingPlan
 from cairn.judge.verdict import Ruling, geometric_mean, ruling_of_failure
+from cairn.judge.witness import FarSlower
 from cairn.problem import Problem
 from cairn.worker_process import WorkerFailure
 
 _INPUT_SETS = 3
+# input sets so large that making and moving them would take longer than the calls: two still leave a choice
+_LARGE_BYTES, _LARGE_INPUT_SETS = 2**28, 2
 
 
 class _WrongAnswer(Exception):
@@ -47,8 +51,7 @@ class MeasuredCost:
         self._examiner = examiner
         self._programs = programs
         self._executor = device
-        self._python = device.python
-        self._platform = programs.platform
+        self._timed_on = TimingDevice(device.python, programs.platform)
         self._device = device.device()
         self.calibration: Calibration | None = None
 
@@ -65,8 +68,8 @@ class MeasuredCost:
         inputs = self._draw(0)[0]
         timing = case.timings[0]
         timing.trace = tracing.check(
-            self._python,
-            self._platform,
+            self._timed_on.python,
+            self._timed_on.platform,
             [*theirs, *mine],
             (inputs.specs, inputs.blobs),
             (timing.incumbent_us, timing.candidate_us),
@@ -99,9 +102,7 @@ class MeasuredCost:
             sets = [(inputs.specs, inputs.blobs) for inputs in self._draw(index)]
             try:
                 timings.append(
-                    measure(
-                        self._python, self._platform, (program, program), sets, plan, lambda chosen, outputs: None
-                    )
+                    measure(self._timed_on, (program, program), sets, plan, lambda chosen, outputs: None)
                 )
             except (WorkerFailure, ClockDisagreement) as error:
                 raise BadInput(f"the baseline cannot be timed: {error}", path=self._path) from error
@@ -126,7 +127,10 @@ class MeasuredCost:
         for index, pair in enumerate(zip(theirs, mine, strict=True)):
             progress("time", f"shape {index + 1} of {len(self._bench)}")
             try:
-                case.timings.append(self._measure(index, pair, plan, case))
+                case.timings.append(self._measure(index, pair, plan, case, progress))
+            except FarSlower as found:
+                case.facts["far_slower"] = {"shape": self._bench[index], **found.record()}
+                return Ruling("slower", str(found))
             except WorkerFailure as failure:
                 return ruling_of_failure(failure, "runtime_error")
             except ClockDisagreement as error:
@@ -149,7 +153,14 @@ class MeasuredCost:
             case.calibration = self.calibration.record(wanted, alpha)
         return TimingPlan.spending(alpha, case.margin)
 
-    def _measure(self, index: int, programs: tuple[bytes, bytes], plan: TimingPlan, case: Case) -> Timing:
+    def _measure(
+        self,
+        index: int,
+        programs: tuple[bytes, bytes],
+        plan: TimingPlan,
+        case: Case,
+        progress: Callable[[str, str], None],
+    ) -> Timing:
         timed = self._draw(index)
         case.seeds += [inputs.seed for inputs in timed]
 
@@ -158,15 +169,23 @@ class MeasuredCost:
             if ruling is not None:
                 raise _WrongAnswer(ruling)
 
-        return measure(self._python, self._platform, programs, [(i.specs, i.blobs) for i in timed], plan, check)
+        def tell(timing: Timing) -> None:
+            processes = f"{len(timing.samples)} of at most {plan.processes} processes"
+            progress("time", f"shape {index + 1} of {len(self._bench)}: {processes}, ratio {timing.ratio:.3f}")
+
+        sets = [(inputs.specs, inputs.blobs) for inputs in timed]
+        return measure(self._timed_on, programs, sets, plan, check, tell)
 
     def _draw(self, index: int) -> list[TimedInputs]:
         """Fresh inputs of a bench shape."""
         shape = self._bench[index]
-        drawn = [(secrets.randbits(31), secrets.choice(self._families)) for _ in range(_INPUT_SETS)]
-        return [
-            TimedInputs(seed, shape, family, *self._oracle.inputs(seed, shape, family)) for seed, family in drawn
-        ]
+        sets: list[TimedInputs] = []
+        while len(sets) < _INPUT_SETS:
+            seed, family = secrets.randbits(31), secrets.choice(self._families)
+            sets.append(TimedInputs(seed, shape, family, *self._oracle.inputs(seed, shape, family)))
+            if len(sets) == _LARGE_INPUT_SETS and sum(map(len, sets[0].blobs)) > _LARGE_BYTES:
+                break
+        return sets
 
     def _decide(self, case: Case, runner: Runner) -> Ruling | None:
         """KEEP needs every shape to be settled as faster; one shape that is slower is enough to discard."""

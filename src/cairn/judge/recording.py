@@ -10,7 +10,7 @@ from cairn.errors import BadInput, Missing
 from cairn.judge.executors import DeviceExecutor
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, VariantSource
-from cairn.judge.timing import PLATFORMS, InputSet, timer_environment
+from cairn.judge.timing_plan import PLATFORMS, InputSet, timer_environment
 from cairn.judge.verdict import Ruling
 from cairn.problem import Problem, Shape
 from cairn.roofline import Target

@@ -36,14 +36,14 @@ from cairn.judge.protocol import JudgeLimits, Oracle, Runner, SeenDevice, Varian
 from cairn.judge.reading import Reader
 from cairn.judge.selftest import SelfTest
 from cairn.judge.spare import Spare
-from cairn.judge.timing import PLATFORMS
+from cairn.judge.timing_plan import PLATFORMS
 from cairn.judge.verdict import Ruling, Verdict, ruling_of_failure
 from cairn.lab.cache import default_cache
 from cairn.lab.lowering import DEVICES
 from cairn.lab.service import CompileService
 from cairn.problem import Problem, Shape
 from cairn.roofline import Target
-from cairn.worker_process import WorkerFailure
+from cairn.worker_process import WorkerFailure, warm
 
 Stage = Callable[[Case, Runner], Ruling | None]
 
@@ -82,14 +82,16 @@ class Judge:
         self._spare = Spare(self._start)
 
     def __enter__(self) -> "Judge":
+        for role in ("candidate", "replay"):  # their packages are imported beside all that follows
+            warm(self._python, role)
         with ExitStack() as stack:
             self._executor = self._open_executor()
             stack.callback(self._executor.close)
-            self._executor.replayer.prepare()  # its imports, and the first variant's, run beside those of the oracle
-            stack.callback(self._spare.close)
-            self._spare.prepare()
             oracle = Oracle(self.problem, self._python)
             stack.callback(oracle.close)
+            self._executor.replayer.prepare()
+            stack.callback(self._spare.close)
+            self._spare.prepare()
             self._programs = self._open_programs(oracle)
             stack.callback(self._programs.close)
             self._open_examiner(oracle, stack)
@@ -292,7 +294,7 @@ class Judge:
         return None
 
     def _live(self, case: Case, runner: Runner) -> Ruling | None:
-        """Lower the bench shapes: one that gives the incumbent's program changes nothing; then look into them."""
+        """Lower the bench shapes: who gives the incumbent's programs changes nothing; then look into them."""
         bench = self.problem.shapes.bench
         theirs: list[bytes] = []
         for shape in bench:
@@ -303,7 +305,7 @@ class Judge:
                 case.programs.append(program_hash(program))
                 lowered = self._programs.lower_alone(case.incumbent, bench)
                 theirs = lowered if isinstance(lowered, list) else []
-                if theirs and theirs[0] == program and case.purpose != "anchor":
+                if self._same_programs(case, runner, program, theirs):
                     return Ruling("no_op", f"program {case.programs[0][:12]}")
             ruling = self._audit(case, program, shape)
             if ruling is not None:
@@ -315,6 +317,12 @@ class Judge:
                 return Ruling("incumbent_unfit", f"`{case.incumbent.name}`: {refused.reason}: {refused.detail}")
         self._cost.prepare(theirs)
         return None
+
+    def _same_programs(self, case: Case, runner: Runner, first: bytes, theirs: list[bytes]) -> bool:
+        """Whether a variant is the incumbent in other words at every bench shape; anchors are compared anyway."""
+        if case.purpose == "anchor" or theirs[:1] != [first]:
+            return False
+        return self._programs.lower_all(case.variant, runner, self.problem.shapes.bench) == theirs
 
     def _audit(self, case: Case, program: bytes, shape: Shape) -> Ruling | None:
         """Look into a lowered program for what no kernel has, and for products below the declared precision."""

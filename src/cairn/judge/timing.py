@@ -5,64 +5,20 @@ sets; what is compared is the log of their ratio, so that a drift of the machine
 placement in memory differ between processes, so each fresh process is one witness (`cairn.judge.evidence`).
 """
 
-import contextlib
 import math
-import os
-import secrets
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from cairn.judge import evidence
-from cairn.judge.clock import ClockDisagreement, OwnClock
 from cairn.judge.correctness import Wire
 from cairn.judge.evidence import Evidence
-from cairn.worker_process import WorkerProcess
+from cairn.judge.timing_plan import InputSet, TimingDevice, TimingPlan
+from cairn.judge.witness import Witness, hear
 
-InputSet = tuple[list[dict[str, Any]], list[bytes]]
-_Samples = tuple[list[list[float]], float, tuple[float, float] | None]
-
-
-@dataclass(frozen=True)
-class TimingPlan:
-    """How much to measure.
-
-    Args:
-        threshold: relative gain that counts. alpha: error rate of one decision.
-        pairs: pairs in one process, fewer where a call is slow. processes: the cap on fresh processes.
-        sample_s: how long one timed sample lasts at least; short calls are repeated until it does.
-        process_s: about how long the pairs of one process may take in all.
-        shape_s: after so long no more processes are started than could have settled it; what is open stays open.
-        decide: stop when the decision is settled; else gather all processes, as a calibration does.
-    """
-
-    threshold: float = 0.01
-    alpha: float = 0.05
-    pairs: int = 400
-    processes: int = 12
-    sample_s: float = 5e-4
-    process_s: float = 1.5
-    shape_s: float = 180.0
-    timeout_s: float = 300.0
-    decide: bool = True
-
-    @classmethod
-    def spending(cls, alpha: float, threshold: float) -> "TimingPlan":
-        """The plan of one decision at level `alpha`: a smaller one needs more processes, and room for dissent."""
-        return cls(threshold=threshold, alpha=alpha, processes=2 * evidence.fewest(alpha) + 2)
-
-
-# the first part of a target's chip -> the platform as jax names it
-PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 _LEAST_PROCESSES = 3
-_LEAST_PAIRS = 5
-_ROUNDS = 3
-_LEAST_SHARE = 0.5  # the timer does nothing between samples
-# where a driver is and which device to use: the only words of the caller's environment that a timer hears
-_DRIVER_VARIABLES = ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "TPU_VISIBLE_CHIPS")
 
 
 @dataclass
@@ -78,6 +34,14 @@ class Timing:
         default_factory=list
     )  # (incumbent, candidate), by process
     trace: dict[str, Any] | None = None  # the device's own account, where it was asked
+
+    def add(self, witness: Witness) -> None:
+        """Take in what one process showed."""
+        self.samples.append(witness.samples)
+        self.repeats.append(witness.repeats)
+        self.device = witness.device
+        self.timed_share.append(witness.timed_share)
+        self.own_clock_s.append(witness.own_clock_s)
 
     @property
     def ratios(self) -> list[list[float]]:
@@ -159,28 +123,30 @@ class Timing:
 
 
 def measure(
-    python: Path,
-    platform: str,
+    device: TimingDevice,
     programs: tuple[bytes, bytes],
     inputs: Sequence[InputSet],
     plan: TimingPlan,
     check: Callable[[int, Sequence[Wire]], None],
+    progress: Callable[[Timing], None] = lambda timing: None,
 ) -> Timing:
     """Time candidate against incumbent.
 
     Args:
-        programs: (incumbent, candidate), serialised for `platform`.
+        programs: (incumbent, candidate), serialised for the device's platform.
         inputs: input sets; pairs draw from them.
         check: told the set and the candidate's timed outputs once per process; raises when they are wrong.
+        progress: told what is known after each process.
 
     Raises:
         WorkerFailure: a program failed or did not end in time.
         ClockDisagreement: the timer's sum of samples does not fit the judge's clock.
+        FarSlower: a call of the candidate takes so much longer that more of them would tell nothing.
     """
     timing, started = Timing(plan), time.monotonic()
     while len(timing.samples) < plan.processes:
-        with WorkerProcess(python, "timer", environment=timer_environment(platform)) as timer:
-            _measure_once(timer, timing, programs, inputs, check)
+        timing.add(hear(device, programs, inputs, plan, check))
+        progress(timing)
         if plan.decide and len(timing.samples) >= _LEAST_PROCESSES and is_settled(timing):
             break
         late = time.monotonic() - started > plan.shape_s
@@ -195,72 +161,3 @@ def is_settled(timing: Timing) -> bool:
         return True
     _, low, high = evidence.interval(timing.ratios)
     return 1 - timing.plan.threshold < low and high < 1 / (1 - timing.plan.threshold)
-
-
-def _measure_once(
-    timer: WorkerProcess,
-    timing: Timing,
-    programs: tuple[bytes, bytes],
-    inputs: Sequence[InputSet],
-    check: Callable[[int, Sequence[Wire]], None],
-) -> None:
-    plan = timing.plan
-    timing.device = {k: v for k, v in timer.ask({"op": "device"}, timeout_s=60)[0].items() if k != "id"}
-    timer.ask({"op": "load"}, programs, timeout_s=plan.timeout_s)
-    for specs, blobs in inputs:
-        timer.ask({"op": "inputs", "inputs": specs}, blobs, timeout_s=plan.timeout_s)
-    header = {"op": "warm", "repeats": 1, "first": secrets.randbelow(2)}
-    warm = timer.ask(header, timeout_s=plan.timeout_s)[0]["seconds"]
-    repeats = max(1, math.ceil(plan.sample_s / max(min(warm), 1e-9)))
-    pairs = int(plan.process_s / max(repeats * sum(warm), 1e-9))
-    order = [
-        [secrets.randbelow(2), secrets.randbelow(len(inputs))]
-        for _ in range(max(_LEAST_PAIRS, min(pairs, plan.pairs)))
-    ]
-    header = {"op": "pairs", "order": order, "repeats": repeats}
-    seconds, share, own_s = _pairs(timer, plan, header, len(inputs))
-    timing.timed_share.append(share)
-    timing.own_clock_s.append(own_s)
-    # which of the timed outputs is looked at is drawn after the clock has stopped
-    index = secrets.choice(order)[1]
-    reply, blobs = timer.ask({"op": "outputs", "program": 1, "set": index}, timeout_s=plan.timeout_s)
-    check(index, [Wire(s["dtype"], tuple(s["shape"]), b) for s, b in zip(reply["outputs"], blobs, strict=True)])
-    timing.samples.append([(float(theirs), float(mine)) for theirs, mine in seconds])
-    timing.repeats.append(repeats)
-
-
-def _pairs(timer: WorkerProcess, plan: TimingPlan, header: dict[str, Any], sets: int) -> _Samples:
-    """Time the pairs. A few of them may be far off on a busy machine, so what disagrees is measured again.
-
-    Raises:
-        ClockDisagreement: it disagrees every time.
-    """
-    for _ in range(_ROUNDS - 1):
-        with contextlib.suppress(ClockDisagreement):
-            return _pairs_once(timer, plan, header, sets)
-    return _pairs_once(timer, plan, header, sets)
-
-
-def _pairs_once(timer: WorkerProcess, plan: TimingPlan, header: dict[str, Any], sets: int) -> _Samples:
-    """Samples in seconds, their share of the judge's wall clock, and what the judge's own clock says of a call."""
-    started = time.monotonic()
-    seconds = timer.ask(header, timeout_s=plan.timeout_s)[0]["seconds"]
-    share = _share(sum(map(sum, seconds)) * header["repeats"], time.monotonic() - started)
-    claimed = tuple(statistics.median(column) for column in zip(*seconds, strict=True))
-    return seconds, share, OwnClock(timer, sets, plan.timeout_s).agrees((claimed[0], claimed[1]))
-
-
-def _share(timed_s: float, wall_s: float) -> float:
-    """The part of the judge's wall clock that the samples account for: most of it, and never more than all."""
-    share = timed_s / wall_s
-    if not _LEAST_SHARE <= share <= 1:
-        raise ClockDisagreement(f"samples of {timed_s:.3f} s in {wall_s:.3f} s of the judge's clock")
-    return round(share, 4)
-
-
-def timer_environment(platform: str) -> dict[str, str]:
-    """Variables of the timing process: the device's platform first, one compute thread setting for both programs."""
-    if platform == "cpu":
-        return {"JAX_PLATFORMS": "cpu"}
-    driver = {name: os.environ[name] for name in _DRIVER_VARIABLES if name in os.environ}
-    return {**driver, "JAX_PLATFORMS": f"{platform},cpu", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}

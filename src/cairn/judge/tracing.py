@@ -17,7 +17,7 @@ from typing import Any
 
 from cairn.errors import CairnError
 from cairn.judge.recording import record_program
-from cairn.judge.timing import InputSet
+from cairn.judge.timing_plan import InputSet
 from cairn.profile.brief import brief
 from cairn.profile.locate import read_trace
 from cairn.profile.summary import record, summarize

@@ -86,7 +86,7 @@ def _open_streams() -> None:
     """Give a process that was started without them its standard streams: a file opened later would take their place."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for as long as we live
 
 
 def _told(error: CairnError, as_json: bool) -> int:

@@ -65,6 +65,7 @@ NEEDS_FENCE = {
     "sets_the_clock",
     "modes_of_every_kind",
     "repository_is_the_projects",
+    "locks_everywhere",
     "forges_records",  # it asks the climb to stop
 }
 ALONE = {"settings_of_the_user"}  # whoever comes after it has them too; a test of its own plays it

@@ -6,7 +6,7 @@ import pytest
 from climbs import Bench
 from fakes import block
 
-from cairn.climb.climb_log import render_log
+from cairn.climb.climb_log import render_log, write_log
 from cairn.climb.log_lint import ALL, Finding, LintOptions, lint_log
 from workspace import Workspace
 
@@ -64,6 +64,19 @@ def test_a_log_that_somebody_removed_is_written_anew(bench: Bench) -> None:
     assert now.startswith(text.rstrip())
     assert now.count("### Iteration") == 4
     assert lint(bench) == []
+
+
+def test_an_entry_that_comes_late_stands_in_its_place(bench: Bench) -> None:
+    path = bench.folder / "log.md"
+    text = path.read_text()
+    begin, end = text.index("### Iteration 2 "), text.index("### Iteration 3 ")
+    path.write_text(text[:begin] + text[end:])
+    late = bench.state().attempts["a0002"]
+    for _ in range(2):
+        write_log(bench.state(), path, late)
+        assert [line for line in path.read_text().splitlines() if line] == [
+            line for line in text.splitlines() if line
+        ]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from cairn.agents.protocol import EditOutcome, EditTask
 from cairn.agents.tuner import TunerAgent
 from cairn.climb.leased import LeasedAgent
 from cairn.climb.ledger import Event
+from cairn.climb.log_lint import ALL, LintOptions, lint_log
 from cairn.climb.spec import Batch
 from cairn.execution.leases import NO_LEASE
 from cairn.judge.receipt import ReceiptBook
@@ -66,6 +67,7 @@ def test_a_round_is_edited_side_by_side_and_the_best_is_kept(workspace: Workspac
     lineages = json.loads((bench.folder / "lineages.json").read_text())
     assert len(lineages["lineages"]) == 2
     assert [row["reason"] for row in lineages["pruned"]]
+    assert lint_log(bench.folder / "log.md", state, LintOptions(ALL)) == []
     bench.assert_clean()
 
 

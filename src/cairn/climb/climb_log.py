@@ -1,8 +1,10 @@
-"""The climb's log for people: one Markdown entry for each attempt, rendered from the ledger and only ever appended to.
+"""The climb's log for people: one Markdown entry for each attempt, in their order, rendered from the ledger.
 
+It is appended to, and written anew only when an attempt that the judge could not finish comes after a later one.
 Every number in an entry is the ledger's, and every claim is marked as the agent's. `log_lint` holds the two together.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from cairn.climb.state import Attempt, State, anchor_us
 from cairn.journal import write_atomic
 
 _TAIL_BYTES = 65_536
+_NUMBER = re.compile(rb"^- Attempt: a(\d+)$", re.MULTILINE)
 REQUIRED = ("Date", "Commit", "Starting commit", "Hypothesis", "Correctness checks", "Cost", "Decision")
 
 
@@ -76,18 +79,19 @@ def _head(state: State) -> str:
 
 
 def write_log(state: State, path: Path, attempt: Attempt) -> None:
-    """Append an attempt's entry once; write the log anew when somebody took it away."""
+    """Append an attempt's entry once; write the log anew when its place is not at the end, or the log is gone."""
     if not path.is_file() or path.is_symlink():
         write_atomic(path, render_log(state))
         return
     with path.open("r+b") as file:
-        size = path.stat().st_size
-        file.seek(max(0, size - _TAIL_BYTES))
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         tail = file.read()
-        if f"- Attempt: {attempt.id}\n".encode() not in tail:
-            file.write(
-                ("" if tail.endswith(b"\n\n") else "\n").encode() + entry(attempt).encode("utf-8", "replace")
-            )
+        told = _NUMBER.findall(tail)
+        if not told or int(told[-1]) < number_of(attempt):
+            file.write((b"" if tail.endswith(b"\n\n") else b"\n") + entry(attempt).encode("utf-8", "replace"))
+            return
+    if f"- Attempt: {attempt.id}\n".encode() not in path.read_bytes():
+        write_atomic(path, render_log(state))
 
 
 def _us(value: float | None) -> str:

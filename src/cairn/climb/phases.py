@@ -17,7 +17,7 @@ from cairn.climb import policy
 from cairn.climb.bench import Job, is_disk_trouble, judged_fields
 from cairn.climb.checks import run_checks
 from cairn.climb.claims import claim_fields, clean
-from cairn.climb.climb_log import write_log
+from cairn.climb.climb_log import number_of, write_log
 from cairn.climb.crew import Begun, Crew, Judged
 from cairn.climb.desk import Desk
 from cairn.climb.ends import counts_as_failure
@@ -73,7 +73,7 @@ class Phases:
             outcome = EditOutcome("failed", reason=kind, detail=str(error))
         ended_for = self._desk.control.last_why if outcome.reason == "cancelled" else ""
         if ended_for == "disk" and self._desk.spec.batch is None:  # of several nobody knows who filled it
-            outcome = replace(outcome, reason="disk")
+            outcome = replace(outcome, reason="disk", detail=_NO_ROOM)
         return outcome, time.monotonic() - started
 
     def record_edit(self, attempt: Attempt, outcome: EditOutcome, seconds: float) -> None:
@@ -81,7 +81,9 @@ class Phases:
         desk = self._desk
         full = outcome.reason == "disk" or desk.control.disk_is_full()
         edit = self._make_room(attempt) if full else self._edit_of(attempt)
-        failure, detail = (DISK, _NO_ROOM) if full else self._trouble(outcome, edit)
+        failure, detail = self._trouble(outcome, edit)
+        if full and failure != DISK:
+            failure, detail = DISK, _NO_ROOM
         usable = outcome.status == "edited" and not failure
         text = desk.git.read_blob(edit.blob) if edit.blob else b""
         likeness, nodes = likeness_of(text) if edit.blob else ("", None)
@@ -155,7 +157,10 @@ class Phases:
         self.judge([each for each in attempts if each.phase in ("committed", "judging", "blocked")])
         for attempt in sorted(attempts, key=_order):
             if not self._waits(attempt):
-                self.conclude(attempt)
+                self._conclude(attempt)
+        for attempt in sorted(attempts, key=number_of):  # the log tells them in order
+            if attempt.phase == "decided":
+                self._record(attempt)
         return [attempt for attempt in attempts if self._waits(attempt)]
 
     @staticmethod
@@ -164,14 +169,12 @@ class Phases:
         judgeable = attempt.candidate is not None or bool(attempt.tampered)
         return attempt.phase in ("judging", "blocked") or (attempt.phase == "committed" and judgeable)
 
-    def conclude(self, attempt: Attempt) -> None:
-        """Check, decide and record an attempt that was judged, or needs no judge."""
+    def _conclude(self, attempt: Attempt) -> None:
+        """Check and decide an attempt that was judged, or needs no judge."""
         if attempt.phase in ("committed", "judged", "checking"):
             self._check(attempt)
         if attempt.phase in ("committed", "judged", "checked", "deciding"):
             self._decide(attempt)
-        if attempt.phase == "decided":
-            self._record(attempt)
 
     def _commit(self, attempt: Attempt) -> None:
         """Keep the edit as a commit that git does not collect, unless there is nothing worth judging."""

@@ -5,6 +5,7 @@ The interpreter, the real TPU compiler and the cost model are all at work here; 
 
 import random
 import re
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -104,6 +105,21 @@ def test_the_same_program_is_a_no_op_and_costs_nothing(judge: Judge) -> None:
     assert outcome(case) == ("DISCARD", "no_op")
     assert not case.prices
     assert not case.checks
+
+
+def test_what_differs_at_one_priced_shape_only_is_not_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "axpy"
+    shutil.copytree(TOY, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (folder / "problem.yaml").read_text()
+    assert "bench: [{rows: 4096}]" in text
+    two = text.replace("bench: [{rows: 4096}]", "bench: [{rows: 4096}, {rows: 8192}]")
+    (folder / "problem.yaml").write_text(two)
+    same, other = "2.0 * x + y", "y + 2.0 * x"
+    with Judge(load_problem(folder), parse_target("tpu-v5p"), python=PYTHON) as judge:
+        assert outcome(judge.judge(source(plain(f"return {same}")))) == ("DISCARD", "no_op")
+        special = judge.judge(source(plain(f"return {other} if x.shape[0] == 8192 else {same}")))
+        assert outcome(special) == ("INCONCLUSIVE", "within_margin")
+        assert len(special.prices) == 2
 
 
 WRONG = {

@@ -31,6 +31,7 @@ from mosaic_types import (  # type: ignore[import-not-found]
     begin_run,
 )
 from stablehlo_composites import COMPOSITE, by_numpy, composite_name  # type: ignore[import-not-found]
+from stablehlo_steering import Steering  # type: ignore[import-not-found]
 
 jax.config.update("jax_enable_x64", True)  # inputs keep the types that the program was lowered with
 
@@ -70,9 +71,12 @@ class ReplayProgram:
         self._callbacks: list[Callable[..., Any]] = []
         self._kernels: list[KernelProgram] = []
         with new_context(), ir.Location.unknown():
-            module = ir.Module.parse(self._exported.mlir_module())
+            text = self._exported.mlir_module()
+            module = ir.Module.parse(text)
             check_types(module, self._exported)
-            for operation in list(operations(module.operation)):
+            everywhere = list(operations(module.operation))
+            self._steering = Steering(text, everywhere, self._exported.module_kept_var_idx)
+            for operation in everywhere:
                 self._prepare(operation)
             keep_inputs(module)
             loaded = _loaded(kept) if kept and not self._callbacks else None
@@ -97,6 +101,7 @@ class ReplayProgram:
         wanted = [(tuple(aval.shape), np.dtype(aval.dtype)) for aval in self._exported.in_avals]
         if wanted != [(array.shape, array.dtype) for array in inputs]:
             raise ValueError(f"the program takes {wanted}")
+        self._steering.begin(inputs)
         device = jax.devices("cpu")[0]
         kept = [jax.device_put(inputs[index], device) for index in self._exported.module_kept_var_idx]
         self._failure = None
@@ -162,7 +167,7 @@ class ReplayProgram:
         types = _result_types(operation)
         self._kernels.append(program)
         program.output_shapes = [tuple(type_.shape) for type_ in types]
-        self._replace(operation, self._guarded(kernel.name, program, types))
+        self._replace(operation, self._guarded(kernel.name, self._steering.checked(operation, program), types))
 
     def _replace(self, operation: Any, call_back: Callable[..., Any]) -> None:
         """Put a call of a function of this process in the place of an operation."""

@@ -1,8 +1,8 @@
 """Compile one variant for a TPU that is not there; a process of its own, because libtpu reads its settings once.
 
-Usage: compile_for_tpu.py PROBLEM_FOLDER VARIANT SHAPE_JSON TOPOLOGY. Prints `compiled` and exits 0, or raises.
-The variant is exported first and compiled from the exported program, the way a judge does it that does not want
-the variant's code next to the compiler.
+Usage: compile_for_tpu.py VARIANT_FILE SPECS_JSON TOPOLOGY, the specs being what `input_specs` gives. Prints `compiled`
+and exits 0, or raises. The variant is exported first and compiled from the exported program, the way a judge does it
+that does not want the variant's code next to the compiler.
 """
 
 import importlib.util
@@ -37,9 +37,8 @@ def load(path: Path):
     return module
 
 
-def main(folder: Path, variant: str, shape: dict[str, int], topology: str) -> None:
-    specs = load(folder / "reference.py").input_specs(shape)
-    module = load(folder / "variants" / f"{variant}.py")
+def main(variant: Path, specs: list, topology: str) -> None:
+    module = load(variant)
     config = module.Config()
     unsafe = [export.DisabledSafetyCheck.custom_call("tpu_custom_call")]
     lower = export.export(
@@ -57,4 +56,4 @@ def main(folder: Path, variant: str, shape: dict[str, int], topology: str) -> No
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), sys.argv[4])
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3])

@@ -30,6 +30,25 @@ def load(relative: str):
 
 
 @functools.cache
+def truth(name: str):
+    """A problem's oracle. What `cairn problem new` draws is plain JAX beside it, in 64 bits: none of that stays."""
+    folder, known, wide = str(KERNELS / name), set(sys.modules), jax.config.jax_enable_x64
+    sys.path.insert(0, folder)
+    try:
+        module = load(f"{name}/reference.py")
+        asks_for_64_bits = jax.config.jax_enable_x64
+    finally:
+        sys.path.remove(folder)
+        jax.config.update("jax_enable_x64", wide)
+    for beside in set(sys.modules) - known:
+        if (getattr(sys.modules[beside], "__file__", None) or "") == f"{folder}/{beside}.py":
+            del sys.modules[beside]  # the next problem may have one of the same name
+    if asks_for_64_bits:
+        module.reference = jax.enable_x64(True)(module.reference)
+    return module
+
+
+@functools.cache
 def compiled(name: str, variant: str, point: tuple):
     """The jitted variant; families of one shape share its compiled program."""
     module = load(f"{name}/variants/{variant}.py")

@@ -102,6 +102,22 @@ def test_one_core_hands_its_part_of_a_sum_to_the_other(golden):
     assert first.cycles > second.sent[0][1]
 
 
+@pytest.mark.parametrize("target", ["tpu-v4", "tpu-v5p"])
+def test_a_copy_of_a_program_with_very_many_flags_stays_on_its_core(target):
+    # Numbers of flags are made up here, in order of appearance: the last ones reach the bits that tell cores apart.
+    last = 700
+    lines = [f"%{n} = vsyncpa [#allocation{n}], 0" for n in range(1, last + 1)] + [
+        f"%{last + 1} = dma.hbm_to_vmem /*hbm=*/%s1_s1, /*size_in_granules=*/8, /*vmem=*/%s2_s2, "
+        f"/*dst_syncflagno=*/[#allocation{last}], /*src_syncflagno=*/[#allocation1]",
+        f"%{last + 2} = dma.done.wait [#allocation{last}], 8",
+        f"%{last + 3} = vsyncadd [#allocation{last}], 4294967288",
+    ]
+    text = "".join(f" 0x{at:x}   :  {{ {line} }}\n" for at, line in enumerate(lines))
+    run = Simulator(parse(text), chip.load(target)).run()
+    assert run.refused is None
+    assert (run.copies, run.sent) == (1, ())
+
+
 def test_a_trip_count_from_the_data_is_refused(golden):
     run = Simulator(golden("ragged.tpu-v5e"), chip.load("tpu-v5e")).run()
     assert run.cycles == 0

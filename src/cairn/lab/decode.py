@@ -264,11 +264,14 @@ class Decoder:
         core can only be the other one.
         """
         arrives = self.registers.reader(operation.named["dst_syncflagno"])
+        if operation.opcode != "dma.general" or operation.note != _BETWEEN_CORES:
+            return lambda: _known(arrives())
         leaves = self.registers.reader(operation.named.get("src_syncflagno", "0"))
 
         def word() -> int:
             flag = _known(arrives())
-            return flag if flag <= dma.A_CORES_FLAG else flag << dma.FLAG_WORD_BITS | _known(leaves())
+            is_bare = dma.A_CORES_FLAG < flag < 1 << dma.FLAG_WORD_BITS  # a word for two cores has both already
+            return flag << dma.FLAG_WORD_BITS | _known(leaves()) if is_bare else flag
 
         return word
 

@@ -353,6 +353,7 @@ def join(blocks: jax.Array, between: jax.Array, depth: int) -> Generator:
     return jnp.concatenate([jnp.where(even, blocks, 0.0), jnp.where(even, -new, blocks)], axis=0)
 
 
+@functools.partial(jax.jit, static_argnums=3)
 def three_passes(parts: jax.Array, high: jax.Array, low: jax.Array, depth: int) -> jax.Array:
     """(parts[:s] + parts[s:]) (high + low) without the product of the two low parts, which is below the rounding."""
     s = parts.shape[0] // 2
@@ -364,6 +365,7 @@ def three_passes(parts: jax.Array, high: jax.Array, low: jax.Array, depth: int) 
     return both[:s] + both[s:] + dot(parts[:s], low)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def spread(blocks: jax.Array, below: int) -> jax.Array:
     """[s,128], blocks side by side, as [128,128]: the even ones on the diagonal, or one block below it."""
     s = blocks.shape[0]
@@ -384,6 +386,7 @@ def halves(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return high, x - high
 
 
+@jax.jit  # traced once for all heads; the compiler gets the same program
 def split(x: jax.Array) -> list[jax.Array]:
     """Two bfloat16 parts whose sum is x to 16 bits."""
     return [part.astype(jnp.bfloat16) for part in halves(x)]

@@ -6,7 +6,8 @@
 The first judgement is cold: oracle, baseline and compiler start and compile for the first time. The second, of the
 same variant by the same judge, is warm. `cpu` is processor time of the judge and of all its processes, which says
 more than the wall clock on a machine that others use. At the end a table compares problems: `decided` is the
-time until the stages that every variant goes through are done, `last look` what a KEEP takes on top (beyond, confirm).
+time until the stages that every variant goes through are done, `last look` what a KEEP takes on top: to choose blocks
+(begin), beyond, confirm.
 
 With `--empty-cache` nothing is remembered from earlier runs either: what the compiler said of the same programs, the
 baseline's lowered programs, which axes are independent. So it is the first judgement of a new installation.
@@ -40,7 +41,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOY = ROOT / "tests" / "toy" / "axpy"
 PYTHON = Path(sys.executable)
 _CALLS = 200
-_LAST_LOOK = ("beyond", "confirm", "trace")
+_LAST_LOOK = ("begin", "beyond", "confirm", "trace")
 
 
 def timed(act: Callable[[], object]) -> float:
@@ -54,6 +55,16 @@ def stages_of(case: Case) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for entry in case.stages:
         seconds[entry["stage"]] = seconds.get(entry["stage"], 0.0) + float(entry["s"])
+    return seconds
+
+
+def timed_beginnings(judge: Judge) -> list[float]:
+    """Fills with the seconds that a KEEP's last look takes to choose blocks, before its first stage."""
+    seconds: list[float] = []
+    confirmer = judge._confirmer
+    if confirmer is not None:
+        begin = confirmer.begin
+        confirmer.begin = lambda *asked: seconds.append(timed(lambda: begin(*asked)))  # type: ignore[method-assign]
     return seconds
 
 
@@ -86,11 +97,13 @@ def show_judgement(folder: Path, target: str, name: str | None) -> Row:
     before = processor_s()
     judge = Judge(problem, parse_target(target), python=PYTHON)
     opened = timed(judge.__enter__)
+    begun = timed_beginnings(judge)
     with judge._stack:
         for start in (opened, 0.0):
             cases: list[Case] = []
+            begun.clear()
             total = timed(lambda: cases.append(judge.judge(variant)))  # noqa: B023  # called at once
-            stages = stages_of(cases[0])
+            stages = {**stages_of(cases[0]), "begin": sum(begun)}
             between = total - sum(stages.values())
             columns.append({"start": start, **stages, "between": between, "total": start + total})
             ruling = cases[0].ruling

@@ -95,9 +95,7 @@ class WorkerProcess:
         self._python = python
         self._limits = limits or WorkerLimits()
         self._environment = dict(environment or {})
-        template = (
-            self._template()
-        )  # first, because a process that has died long ago is found only when it is asked
+        template = self._template()
         self.folder = new_folder(role)
         self._clean, self._mark = marked_environment({**_bare_environment(self.folder), **self._environment})
         request_read, request_write = os.pipe()

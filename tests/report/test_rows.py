@@ -50,6 +50,20 @@ def test_every_number_of_the_ledger_is_in_the_rows(tmp_path: Path) -> None:
     assert run.attempts[5].parent == "a0001", "built on the champion of its time"
 
 
+def test_a_climb_that_trouble_ended_says_first_what_a_person_has_to_mend(tmp_path: Path) -> None:
+    climb = small(tmp_path / "night")
+    climb.event(
+        "attempt.abandoned", attempt="a0007", reason="exit code 1: 429", failure="rate_limit", counts=False
+    )
+    climb.event("climb.ended", reason="rate_limit", code=75, detail="a0007: exit code 1: 429")
+    run = load(climb.folder)
+    assert run.attempts[-1].reason == "rate_limit"
+    first = ideas_of(run, summarise(run))[0]
+    assert first.startswith(
+        "It ended early: the agent's limit lasts longer than the budgets reach (a0007: exit code 1"
+    )
+
+
 def test_the_summary_follows_from_the_rows(tmp_path: Path) -> None:
     summary = summarise(load(small(tmp_path / "night").folder))
     assert summary.claim is not None

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from cairn.cli.climb import default_options
 from cairn.cli.climbing import OPTIONS_FILE, OWNER_FILE, Outcome, Say, name_of, outcome_of, run_climb
 from cairn.cli.progress import fleet_view
 from cairn.cli.tables import fleet_table
@@ -96,21 +97,25 @@ def resume_climb(
         Missing, BadInput: its options were not kept, or cannot be read.
     """
     found = find_climb(which, root, registry_path, options)
-    path = found.folder / OPTIONS_FILE
+    problem, registry, kept = _kept(found.folder / OPTIONS_FILE)
+    told = {**default_options(problem), **kept, "name": found.folder.name}  # one that is new since has its default
+    told |= {key: options[key] for key in ("attempts", "max_minutes") if options[key] is not None}
+    return run_climb(problem, registry, told, say)
+
+
+def _kept(path: Path) -> tuple[Path, Path | None, dict[str, Any]]:
+    """Problem, registry and options of the last launch."""
     if not path.is_file():
         raise Missing(f"{path} does not exist", hint="give the whole `cairn climb` command again")
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        told = {**kept["options"], "name": found.folder.name}
-        problem, registry = Path(kept["problem"]), kept["registry"]
+        told = dict(kept["options"])
+        told["directive_files"] = [Path(each) for each in told["directive_files"]]
+        for key in ("prompt_file", "prices"):
+            told[key] = Path(told[key]) if told[key] else None
+        return Path(kept["problem"]), Path(kept["registry"]) if kept["registry"] else None, told
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"cannot be read: {error}", path=path, hint="give the whole command again") from error
-    for key in ("directive_files",):
-        told[key] = [Path(each) for each in told[key]]
-    for key in ("prompt_file", "prices"):
-        told[key] = Path(told[key]) if told[key] else None
-    told |= {key: options[key] for key in ("attempts", "max_minutes") if options[key] is not None}
-    return run_climb(problem, Path(registry) if registry else None, told, say)
 
 
 def stop_climb(which: str, root: Path | None, registry_path: Path | None, options: Mapping[str, Any]) -> Outcome:

@@ -17,6 +17,7 @@ from cairn.cli.report_events import Told, active_seconds, is_running, phase_of, 
 from cairn.cli.report_find import LEDGER, RECEIPTS, Source
 from cairn.cli.report_receipts import calibration_of, flat, receipt_row
 from cairn.cli.report_transcript import open_regular, read_utterances, transcript_file
+from cairn.climb.ends import ENDS
 from cairn.climb.ledger import Event, Ledger
 from cairn.climb.occupancy import fleet_use
 from cairn.climb.state import State, fold
@@ -84,8 +85,18 @@ def climb_run(source: Source) -> Run:
         environments=_environments(events),
         **_places(events),
         alerts=_alerts(state, ledger, book, attempts, running=running),
+        ideas=_to_mend(state),
         files={"ledger": str(ledger.path), "receipts": str(book.path)},
     )
+
+
+def _to_mend(state: State) -> list[str]:
+    """What a person has to see to before a climb that trouble ended can go on."""
+    end = ENDS.get(state.ended or "")
+    if end is None or not end.code or state.ended == "interrupted":
+        return []
+    why = f" ({state.ended_detail})" if state.ended_detail else ""
+    return [f"It ended early: {end.meaning}{why}. When that is mended, the same command goes on."]
 
 
 def _places(events: Sequence[Event]) -> dict[str, Any]:
@@ -131,7 +142,7 @@ def _attempt(name: str, parent: str, phase: str, told: Told, places: tuple[Recei
         evidence=_text(fields, "evidence"),
         tunables={key: str(value) for key, value in (fields.get("tunables") or {}).items()},
         verdict=_text(fields, "verdict"),
-        reason=_text(fields, "reason"),
+        reason=_text(fields, "failure" if phase == "abandoned" and fields.get("failure") else "reason"),
         failure=_text(fields, "failure") or _text(fields, "agent_failure"),
         detail=_text(fields, "detail") or _text(fields, "why"),
         decision=_text(fields, "decision") or ("abandoned" if phase == "abandoned" else ""),

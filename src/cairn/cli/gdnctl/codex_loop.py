@@ -54,6 +54,7 @@ def codex_loop(context: click.Context, /, dry_run: bool, as_json: bool, **values
 
 
 def _run(root: Path, plan: Plan, dry_run: bool) -> Any:
+    from cairn.cli.climb import default_options
     from cairn.cli.climbing import plan_climb, run_climb
     from cairn.climb.ledger import Ledger
     from cairn.climb.state import fold
@@ -65,7 +66,7 @@ def _run(root: Path, plan: Plan, dry_run: bool) -> Any:
         hint = "--problem FOLDER, or `problem` in gdnctl.toml"
         raise Missing(f"{problem} holds no problem.yaml", hint=hint)
     folder = root / values["log_dir"]
-    options = {**_defaults(problem), **_prompt(root, plan.options), "name": folder.name}
+    options = {**default_options(problem), **_prompt(root, plan.options), "name": folder.name}
     if dry_run:
         return plan_climb(problem, None, {**options, "attempts": values["iterations"]})
     done = len(fold(Ledger(folder / "ledger.jsonl").events).decided) if (folder / "ledger.jsonl").exists() else 0
@@ -96,15 +97,6 @@ def _exported(variables: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _defaults(problem: Path) -> dict[str, Any]:
-    """The options of `cairn climb run` as they are when none is given."""
-    from cairn.cli.climb import run
-
-    context = run.make_context("run", [str(problem)])
-    dropped = ("problem", "as_json", "dry_run", "registry_path")
-    return {name: value for name, value in context.params.items() if name not in dropped}
 
 
 def _prompt(root: Path, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -167,7 +167,8 @@ def _result(outcome: Outcome, account: dict[str, Any], files: _Files, *, changed
         return EditOutcome("edited" if changed else "nothing", **claim)
     said = read_tail(files.stderr).strip() or _last_line(read_tail(files.stdout))
     reason = failed or _class_of_words(outcome, said, changed=changed)
-    why = f": {said[-_DETAIL_LIMIT + 30 :]}" if said else ", without a word"
+    unsaid = f", and it calls that {failed}" if failed else ", without a word"
+    why = f": {said[-_DETAIL_LIMIT + 30 :]}" if said else unsaid
     detail = one_line(f"exit code {outcome.returncode}{why}", _DETAIL_LIMIT)
     retry_at = _retry_at(account, said) if reason == "rate_limit" else None
     return EditOutcome("failed", reason=reason, detail=detail, retry_at=retry_at, **claim)

@@ -1,6 +1,8 @@
 """Journals survive kills; whole files are replaced in one step."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cairn.errors import BadInput
-from cairn.journal import Journal, write_atomic
+from cairn.journal import Journal, SoleJournal, write_atomic
 
 
 def test_appends_and_reads_back(tmp_path: Path) -> None:
@@ -84,3 +86,43 @@ def test_reading_on_parses_each_record_once(tmp_path: Path) -> None:
     journal.path.write_bytes(b'{"n":9}\n')
     journal.read_on(known, offset)
     assert [record["n"] for record in known] == [9]
+
+
+def _make_folder(path: Path) -> None:
+    path.unlink()
+    (path / "inner").mkdir(parents=True)
+
+
+def _make_link(path: Path) -> None:
+    shutil.copy(path, path.with_name("copy"))
+    path.unlink()
+    path.symlink_to(path.with_name("copy"))
+
+
+def _forge(path: Path) -> None:
+    path.write_text(path.read_text().replace("1", "7"))
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        (_forge, True),
+        (Path.unlink, False),
+        (_make_folder, True),
+        (_make_link, True),
+        (lambda path: path.write_text(path.read_text() + '{"n":3}\n'), True),
+        (lambda path: path.write_text(path.read_text() + '{"n":'), False),
+        (Path.touch, False),
+    ],
+)
+def test_a_journal_of_one_writer_is_put_back(tmp_path: Path, change: Callable[[Path], object], kept: bool) -> None:
+    journal = SoleJournal(tmp_path / "log.jsonl")
+    journal.append({"n": 1})
+    journal.append({"n": 2, "half": "\ud800"})
+    whole = journal.path.read_bytes()
+    change(journal.path)
+    journal.append({"n": 4})
+    assert journal.path.read_bytes() == whole + b'{"n":4}\n'
+    assert len(list(tmp_path.glob("log.jsonl.found-*"))) == kept
+    assert not journal.path.is_symlink()
+    assert [record["n"] for record in SoleJournal(journal.path).records] == [1, 2, 4]

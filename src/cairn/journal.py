@@ -17,6 +17,8 @@ from typing import Any
 
 from cairn.errors import BadInput
 
+_MOST_TORN = 16 * 2**20
+
 
 @dataclass(frozen=True)
 class JournalRead:
@@ -141,15 +143,24 @@ class SoleJournal(Journal):
         if self._left is None or (stamp := self._stamp()) == self._left:
             return ""
         text = b"".join(_line(record) for record in self.records)
-        if stamp is not None and self.path.read_bytes() == text:
-            return ""  # touched only
-        found = "nothing"
-        if os.path.lexists(self.path):
-            found = f"{self.path.name}.found-{time.time_ns()}"
-            self.path.rename(self.path.with_name(found))
-        write_atomic(self.path, text.decode())
+        if stamp is not None and len(text) <= stamp[0] < len(text) + _MOST_TORN:
+            there = self.path.read_bytes()
+            if there.startswith(text) and b"\n" not in there[len(text) :]:
+                return ""  # touched only, or torn by a disk that was full; `append` cuts that off
+        found = f"{self.path.name}.found-{time.time_ns()}" if os.path.lexists(self.path) else "nothing"
+        with replacing(self.path) as temporary:
+            temporary.write_bytes(text)  # first, so that a full disk takes nothing away
+            if found != "nothing":
+                self._set_aside(self.path.with_name(found))
         self._left = self._stamp()
         return found
+
+    def _set_aside(self, place: Path) -> None:
+        """Keep what is there under another name; a file keeps its own until it is replaced."""
+        try:
+            os.link(self.path, place, follow_symlinks=False)
+        except OSError:  # a folder, or a file system without such links
+            self.path.rename(place)
 
     def _stamp(self) -> tuple[int, int, int] | None:
         """What changes whenever somebody writes; None when there is no plain file."""

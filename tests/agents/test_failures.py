@@ -53,6 +53,7 @@ MESSAGES = {
     "another exception occurred:\n\nTraceback (most recent call last):\nRuntimeError: no answer": "infra",
     "@@ -1 +1 @@\n-    raise Limit('429 Too Many Requests')\n+    # HTTP 503 overloaded\n1 failed": "agent_error",
     "- usage limit reached\n- try again in 2 hours": "rate_limit",
+    "-32000 rate limit exceeded": "rate_limit",
     'Refusing to create helper binaries under "/tmp/pytest-503/oauth/quota-1/.codex"': "agent_error",
     "ran 503-ab in 0.502 s, wrote lib/500/x": "agent_error",
     "": "agent_error",

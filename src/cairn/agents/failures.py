@@ -102,7 +102,8 @@ _NOT_FOUND = re.compile(
 )
 _PATHS = re.compile(r"\bhttps?://\S+|(?<![\w:/.@+-])~?/?(?:[\w.@+-]+/)+[\w.@+-]*")
 _FRAMES = re.compile(r'^ *File "[^"\n]*", line \d+.*\n(?: {4,}.*\n)*', re.MULTILINE)  # of a Python traceback
-_DIFF = re.compile(r"^(?:[+-](?! \S)|@@ |diff --git ).*\n?", re.MULTILINE)  # a bullet has one space behind it
+# lines of a diff: after the mark code or its indentation; a bullet has one space there, a code of an error digits
+_DIFF = re.compile(r"^(?:[+-](?:[^\W\d]|[\t#@\"'(]|  )|@@ |diff --git ).*\n?", re.MULTILINE)
 _LAST_LINES = 20
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}

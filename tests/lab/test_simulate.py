@@ -9,6 +9,7 @@ import pytest
 from cairn.lab import chip
 from cairn.lab.bundles import Unreadable, parse
 from cairn.lab.chip import Chip
+from cairn.lab.kernels import second_core_idles
 from cairn.lab.simulate import Simulator
 
 
@@ -100,6 +101,15 @@ def test_one_core_hands_its_part_of_a_sum_to_the_other(golden):
     assert first.sent == ()
     assert (first.hbm_bytes, second.hbm_bytes) == (512, 0)
     assert first.cycles > second.sent[0][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "idles"), [("add.tpu-v5p", True), ("halved.tpu-v4", False), ("add.tpu-v5e", False)]
+)
+def test_a_core_without_work_is_noticed(name, idles):
+    # add: no axis of its grid is parallel; halved: one is; a tpu-v5e has one core.
+    text = (Path(__file__).with_name("golden") / f"{name}.bundles.txt").read_text()
+    assert second_core_idles(text, chip.load(name.partition(".")[2])) is idles
 
 
 @pytest.mark.parametrize("target", ["tpu-v4", "tpu-v5p"])

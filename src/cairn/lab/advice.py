@@ -11,6 +11,7 @@ from cairn.lab import chip
 from cairn.lab.causes import NOWHERE
 from cairn.lab.chip import Chip
 from cairn.lab.facts import UNITS
+from cairn.lab.kernels import second_core_idles
 from cairn.lab.profile import CopyUse, KernelProfile, Profile
 from cairn.lab.roofpoint import Position, device_bytes_per_us
 
@@ -171,11 +172,12 @@ def _issue_bound(seen: View) -> Iterator[Change]:
 def _second_core(seen: View) -> Iterator[Change]:
     compiled = seen.profile.answer.compiled
     text = compiled.dump.bundles.get(seen.kernel.name, "") if compiled else ""
-    if seen.figures.cores_per_device > 1 and compiled and compiled.custom_calls and "core id" not in text:
+    if compiled and compiled.custom_calls and second_core_idles(text, seen.figures):
+        inside_us = (1.0 - seen.share("neighbours")) * seen.us
         yield Change(
             "let the second core work: mark a grid axis as parallel",
-            f"the device has {seen.figures.cores_per_device} cores, the program asks for neither",
-            0.5 * (1.0 - seen.share("neighbours")) * seen.us,
+            f"the device has {seen.figures.cores_per_device} cores, one does all of the kernel's work",
+            inside_us - max(inside_us / 2, seen.position.traffic_us),
         )
 
 

@@ -9,6 +9,7 @@ from cairn.lab.observe import Observe
 from cairn.lab.simulate import Run, Simulator
 
 Operands = Mapping[int, tuple[int, ...]]  # words by operand number
+_IDLE_BLOCKS, _IDLE_CYCLES = 64, 200  # a core that has nothing to do jumps over the work
 
 
 class Kernels:
@@ -81,3 +82,17 @@ class Kernels:
         if observer is not None:
             simulator.run(**settings, observer=observer)
         return result
+
+
+def second_core_idles(text: str, chip: Chip) -> bool:
+    """Whether the device has two cores and only one of them does what this program (its bundles) says."""
+    if chip.cores_per_device < 2:
+        return False
+    try:
+        program = bundles.parse(text)
+    except bundles.Unreadable:
+        return False
+    if not program.uses_core_id:
+        return True
+    run = Simulator(program, chip, max_blocks=_IDLE_BLOCKS).run(core=1)
+    return run.refused is None and run.copies == 0 and not run.sent and run.cycles < _IDLE_CYCLES

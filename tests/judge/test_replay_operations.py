@@ -272,3 +272,15 @@ def test_operation(case: Case, replayer: Replayer) -> None:
         assert relative_error(got, want) <= case.tolerance
     else:
         np.testing.assert_array_equal(got, want.astype(dtype))
+
+
+def test_products_that_xla_does_not_know_on_a_processor_are_replayed(replayer: Replayer) -> None:
+    a, b = (normal(256, 512).astype(BF16), normal(512, 128).astype(BF16))
+
+    def largest_parts(a, b):
+        kept = jax.lax.top_k((a.astype(F32) ** 2).sum(0), 480)[1]
+        return jnp.dot(a[:, kept], b[kept], preferred_element_type=F32)
+
+    (product,) = replayed(replayer, lower(largest_parts, a, b), a, b)
+    kept = np.argsort(-(a.astype(F32) ** 2).sum(0))[:480]
+    np.testing.assert_allclose(product, a[:, kept].astype(F32) @ b[kept].astype(F32), rtol=1e-4, atol=1e-4)

@@ -148,6 +148,7 @@ class ReplayProgram:
             raise Unreplayable(operation.name)
         if operation.name in _DOTS:
             round_operands(operation)
+            widen_operands(operation)
         if operation.name == COMPOSITE:
             if (call := by_numpy(operation)) is not None:
                 self._replace(operation, self._guarded(composite_name(operation), call, _result_types(operation)))
@@ -296,6 +297,20 @@ def round_operands(operation: Any) -> None:
             ip=ir.InsertionPoint(operation),
         )
         operation.operands[index] = rounded.result
+
+
+def widen_operands(operation: Any) -> None:
+    """Multiply narrow floats as float32 where float32 is asked for: the same products, and XLA's CPU knows them all."""
+    result = operation.results[0].type
+    if str(ir.RankedTensorType(result).element_type) != "f32":
+        return
+    for index, operand in enumerate(operation.operands):
+        narrow = ir.RankedTensorType(operand.type)
+        if str(narrow.element_type) in ("bf16", "f16"):
+            type_ = ir.RankedTensorType.get(narrow.shape, ir.F32Type.get())
+            here = ir.InsertionPoint(operation)
+            wide = ir.Operation.create("stablehlo.convert", results=[type_], operands=[operand], ip=here)
+            operation.operands[index] = wide.result
 
 
 def _compile(module: Any, callbacks: list[Callable[..., Any]]) -> Any:

@@ -231,6 +231,8 @@ def test_ending_a_tree_spares_a_process_that_got_the_number_of_a_dead_one(bench)
     other, _ = marked_environment({"PATH": os.environ["PATH"]})
     bystander = subprocess.Popen(["sleep", "30"], env=other, start_new_session=True)
     try:
+        while not psutil.Process(bystander.pid).environ():  # empty for a moment, while it is being executed
+            time.sleep(0.01)
         assert end_tree(bystander.pid, mark) == 0
         assert bystander.poll() is None
     finally:

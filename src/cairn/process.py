@@ -167,7 +167,8 @@ def end_tree(root_pid: int, mark: str, *, parent: int | None = None, polite: boo
     tree gets three seconds to leave by itself.
     """
     parent = parent or os.getpid()
-    seen = _tree(root_pid, mark, parent) if polite else []  # before the root goes and its children get another parent
+    # before the root goes and its children get another parent
+    seen = _tree(root_pid, mark, parent) if polite else []
     if polite:
         _interrupt(root_pid)
     ended: set[int] = set()

@@ -66,13 +66,6 @@ def run(problem: Path, as_json: bool, dry_run: bool, registry_path: Path | None,
     click.get_current_context().exit(outcome.code)
 
 
-def default_options(problem: Path) -> dict[str, Any]:
-    """The options of `cairn climb run` as they are when none is given."""
-    context = run.make_context("run", [str(problem)])
-    dropped = ("problem", "as_json", "dry_run", "registry_path")
-    return {name: value for name, value in context.params.items() if name not in dropped}
-
-
 @climb.command("status")
 @_which
 @_target

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from cairn.cli.climb import default_options
+from cairn.cli.climb_options import default_options
 from cairn.cli.climbing import OPTIONS_FILE, OWNER_FILE, Outcome, Say, name_of, outcome_of, run_climb
 from cairn.cli.progress import fleet_view
 from cairn.cli.tables import fleet_table
@@ -98,7 +98,7 @@ def resume_climb(
     """
     found = find_climb(which, root, registry_path, options)
     problem, registry, kept = _kept(found.folder / OPTIONS_FILE)
-    told = {**default_options(problem), **kept, "name": found.folder.name}  # one that is new since has its default
+    told = {**default_options(), **kept, "name": found.folder.name}  # one that is new since has its default
     told |= {key: options[key] for key in ("attempts", "max_minutes") if options[key] is not None}
     return run_climb(problem, registry, told, say)
 

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from cairn.cli.backend_options import backend_options, slots_option
+
 F = TypeVar("F", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
 _POLICY = click.Choice(["fail", "count-failure", "continue"])
@@ -118,3 +120,11 @@ def climb_options(command: F) -> F:
     for option in reversed((*_WHAT, *_AGENT, *_STEERING, *_BUDGETS, *_POLICIES, *_ROUNDS, *_TRACKING)):
         command = option(command)
     return command
+
+
+def default_options() -> dict[str, Any]:
+    """The options of `cairn climb run` as they are when none is given."""
+    launch = click.Command("run", callback=lambda **options: None)
+    for with_options in (slots_option, backend_options, climb_options):
+        with_options(launch)
+    return launch.make_context("run", []).params

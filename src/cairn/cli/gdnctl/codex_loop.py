@@ -54,7 +54,7 @@ def codex_loop(context: click.Context, /, dry_run: bool, as_json: bool, **values
 
 
 def _run(root: Path, plan: Plan, dry_run: bool) -> Any:
-    from cairn.cli.climb import default_options
+    from cairn.cli.climb_options import default_options
     from cairn.cli.climbing import plan_climb, run_climb
     from cairn.climb.ledger import Ledger
     from cairn.climb.state import fold
@@ -66,7 +66,7 @@ def _run(root: Path, plan: Plan, dry_run: bool) -> Any:
         hint = "--problem FOLDER, or `problem` in gdnctl.toml"
         raise Missing(f"{problem} holds no problem.yaml", hint=hint)
     folder = root / values["log_dir"]
-    options = {**default_options(problem), **_prompt(root, plan.options), "name": folder.name}
+    options = {**default_options(), **_prompt(root, plan.options), "name": folder.name}
     if dry_run:
         return plan_climb(problem, None, {**options, "attempts": values["iterations"]})
     done = len(fold(Ledger(folder / "ledger.jsonl").events).decided) if (folder / "ledger.jsonl").exists() else 0

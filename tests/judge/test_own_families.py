@@ -212,12 +212,14 @@ def test_a_truth_that_has_settled_does_not_make_last_bits_a_fault() -> None:
             top = x.max(axis=1, keepdims=True)
             rounded = (top + np.log(np.exp(x - top).sum(axis=1, keepdims=True))).astype(np.float32)
             by_logarithm = np.exp(x.astype(np.float32) - rounded)
-            clipped = np.exp(np.clip(x, -900, 900) - 900)
-            clipped /= clipped.sum(axis=1, keepdims=True)
-            for output, right in ((by_logarithm, True), (clipped, False)):
+            e = np.exp(np.clip(x, -900, 900) - 900)
+            clipped = e / e.sum(axis=1, keepdims=True)
+            a_tenth_short = np.where(draw.truth[0] > 0.5, 0.9, 1) * draw.truth[0]
+            for output, right in ((by_logarithm, True), (clipped, False), (a_tenth_short, False)):
                 error = correctness.compare("p", "float32", output, draw.truth[0], draw.truth[0], tolerance)
                 accused += right and not error.ok
-                assert as_conditioned(oracle, draw, [error], tolerance.multiple)[0].ok is right, seed
+                answer = Wire("float32", output.shape, output.astype(np.float32).tobytes())
+                assert as_conditioned(oracle, draw, [answer], [error], tolerance.multiple)[0].ok is right, seed
         assert accused  # by what the problem's own families allow
     finally:
         oracle.close()

@@ -100,6 +100,14 @@ def _told(error: CairnError, as_json: bool) -> int:
     return error.exit_code
 
 
+def _drop_output(error: OSError) -> None:
+    """Where it may be the output that has no room, let nothing be left for it: the exit code would be its failure."""
+    if error.filename is not None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _of_a_place(error: OSError) -> CairnError | None:
     """What an error of the file system says to a user; None when it is about something else."""
     said = f"{error.filename or 'output'}: {error.strerror}"
@@ -132,7 +140,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if (told := _of_a_place(error)) is None:
             raise
-        sys.exit(_told(told, as_json))
+        code = _told(told, as_json)
+        _drop_output(error)
+        sys.exit(code)
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise

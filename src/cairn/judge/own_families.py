@@ -160,7 +160,7 @@ class OwnFamilies:
             for name, dtype, mine, theirs, truth in answers
         ]
         if correctness.rule(errors, draw.where) is not None:
-            errors = as_conditioned(self._oracle, draw, errors, self._tolerance.multiple)
+            errors = as_conditioned(self._oracle, draw, outputs, errors, self._tolerance.multiple)
         family = (
             draw.family if draw.family.startswith(OWN_FAMILY) else f"{OWN_FAMILY}{draw.family}, on a new shape"
         )

@@ -30,7 +30,7 @@ from cairn.worker.scratch import new_folder, remove
 from cairn.worker_template import ONE_THREAD as ONE_THREAD
 from cairn.worker_template import Copied, Template
 from cairn.worker_template import warm as _warm
-from cairn.worker_watch import Pipe, Watch
+from cairn.worker_watch import Pipe, Watch, wide_pipe
 from cairn.worker_watch import WorkerFailure as WorkerFailure
 from cairn.worker_watch import WorkerLimits as WorkerLimits
 from cairn.worker_watch import plain as plain
@@ -98,8 +98,8 @@ class WorkerProcess:
         template = self._template()
         self.folder = new_folder(role)
         self._clean, self._mark = marked_environment({**_bare_environment(self.folder), **self._environment})
-        request_read, request_write = os.pipe()
-        reply_read, reply_write = os.pipe()
+        request_read, request_write = wide_pipe()
+        reply_read, reply_write = wide_pipe()
         # read by its descriptor only: at the name a worker may have put a link, or something that blocks
         self._log = (self.folder / "worker.log").open("w+b")
         try:

@@ -5,6 +5,7 @@ descendants like any other. Between two looks a worker may exceed a bound by wha
 """
 
 import contextlib
+import fcntl
 import os
 import select
 import time
@@ -16,6 +17,7 @@ from typing import Protocol
 import psutil
 
 _POLL_S = 0.2
+_PIPE_BYTES = 2**20
 _FILES_COUNTED = 20_000
 _LONGEST_PATH = 2048  # folders nested deeper than that are nobody's scratch
 
@@ -134,6 +136,14 @@ def disk_used(folder: Path, enough: int) -> int:
 def plain(text: str, limit: int) -> str:
     """A worker's own words, bounded and without what steers a terminal or cannot be encoded."""
     return "".join(each if each.isprintable() or each == "\n" else " " for each in text[:limit])
+
+
+def wide_pipe() -> tuple[int, int]:
+    """A pipe, its reading end first, that holds as much at a time as a user may ask for: arrays take fewer turns."""
+    ends = os.pipe()
+    with contextlib.suppress(AttributeError, OSError):  # another system; too many of them already
+        fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return ends
 
 
 class Pipe:

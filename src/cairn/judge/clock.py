@@ -1,7 +1,8 @@
 """The judge's own clock: what a call takes is how much longer many calls take than few.
 
 The numbers of calls are drawn for each request, and before the clock stops the outputs of a call have to arrive that
-is named only when all are done. What a request costs besides its calls is in both spans and falls out.
+is named only when all are done (of large ones a part, named then too). What a request costs besides its calls is in
+both spans and falls out.
 
 The timer counts each sample by itself, which is finer; this clock is coarse but nobody else's. On a shared machine it
 is off by what the neighbours do meanwhile, so only a disagreement that noise does not explain counts: a factor of
@@ -46,9 +47,8 @@ class OwnClock:
         order = [secrets.randbelow(self.sets) for _ in range(calls)]
         started = time.monotonic()
         self.timer.ask({"op": "calls", "program": program, "order": order}, timeout_s=self.timeout_s)
-        self.timer.ask(
-            {"op": "outputs", "program": program, "set": secrets.choice(order)}, timeout_s=self.timeout_s
-        )
+        part = {"set": secrets.choice(order), "at": secrets.randbelow(2**16) / 2**16}
+        self.timer.ask({"op": "outputs", "program": program, **part}, timeout_s=self.timeout_s)
         return time.monotonic() - started
 
     def agrees(self, claimed_s: tuple[float, float]) -> tuple[float, float] | None:

@@ -149,7 +149,7 @@ def compare(
     floor = tolerance.floor_of(dtype)
     baseline_rms, baseline_peak = distance(baseline, truth)
     rms, peak = distance(candidate, truth)
-    floor_rms, floor_peak = floor_for(truth, floor)
+    floor_rms, floor_peak = _floor_for(truth, floor)
     small, baseline_small = distance_of_small((candidate, baseline), truth)
     return OutputError(
         output=name,
@@ -165,7 +165,7 @@ def compare(
     )
 
 
-def floor_for(truth: Array, floor: float) -> tuple[float, float]:
+def _floor_for(truth: Array, floor: float) -> tuple[float, float]:
     """(rms, peak) that nobody has to be better than, where elements are rounded by `floor` relative to their size."""
     size = rms_of(truth)
     largest = float(np.max(np.abs(truth))) / size if size else 0.0

@@ -1,5 +1,6 @@
 """Cost by measurement: candidate and incumbent timed in pairs on a device, as programs, without their Python."""
 
+import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -164,10 +165,16 @@ class MeasuredCost:
         timed = self._draw(index)
         case.seeds += [inputs.seed for inputs in timed]
 
+        right: set[tuple[int, str]] = set()
+
         def check(chosen: int, outputs: Sequence[Wire]) -> None:
+            answer = (chosen, _digest(outputs))
+            if answer in right:  # another process gave the same, bit for bit
+                return
             ruling = self._examiner.verify_timed(case, outputs, timed[chosen])
             if ruling is not None:
                 raise _WrongAnswer(ruling)
+            right.add(answer)
 
         def tell(timing: Timing) -> None:
             processes = f"{len(timing.samples)} of at most {plan.processes} processes"
@@ -198,3 +205,12 @@ class MeasuredCost:
             return Ruling("faster", text)
         least = max(timing.least_effect for timing in case.timings)
         return Ruling("within_margin", f"{text}; a gain below {least:.1%} would go unseen here")
+
+
+def _digest(outputs: Sequence[Wire]) -> str:
+    """What tells outputs from any others: types, shapes and bytes."""
+    found = hashlib.sha256()
+    for output in outputs:
+        found.update(f"{output.dtype} {output.shape} {len(output.data)}\n".encode())
+        found.update(output.data)
+    return found.hexdigest()

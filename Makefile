@@ -25,7 +25,7 @@ demo: setup ## Climb a matmul kernel for TPU v5p with the embedded tuner, on thi
 	@$(BIN)/cairn climb kernels/matmul --agent tuner --target tpu-v5p --attempts $(ATTEMPTS)
 
 test: setup clients ## Run every test and every check (linters, types, layers, documentation)
-	@echo "cairn: running all tests and checks, about fourteen minutes on two cores"
+	@echo "cairn: running all tests and checks, about fifteen minutes on two cores"
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations 20
 
 clients: ## Install the coding assistants that tests drive, when npm is there; tests that need one skip without it

@@ -57,7 +57,8 @@ def _forgiving(
     error: OutputError, off: Array, right: Array, moved: Sequence[Array], rounded: float
 ) -> OutputError:
     """The error with as much more allowed as its rounded elements are off by."""
-    off = np.where(_follows(right, moved) | (np.abs(off) > rounded * np.abs(right)), 0.0, off)
+    # "within" instead of "not above": what is not a number is no rounding
+    off = np.where(~_follows(right, moved) & (np.abs(off) <= rounded * np.abs(right)), off, 0.0)
     size = correctness.rms_of(right) or 1.0
     return replace(
         error,

@@ -149,27 +149,23 @@ def compare(
     floor = tolerance.floor_of(dtype)
     baseline_rms, baseline_peak = distance(baseline, truth)
     rms, peak = distance(candidate, truth)
-    floor_rms, floor_peak = _floor_for(truth, floor)
+    size = rms_of(truth)
+    largest = float(np.max(np.abs(truth))) / size if size else 0.0
     small, baseline_small = distance_of_small((candidate, baseline), truth)
     return OutputError(
         output=name,
         rms=rms,
         peak=peak,
-        allowed_rms=max(tolerance.multiple * baseline_rms, floor_rms),
-        allowed_peak=max(tolerance.multiple * baseline_peak, floor_peak),
+        allowed_rms=max(tolerance.multiple * baseline_rms, floor),
+        allowed_peak=max(
+            tolerance.multiple * baseline_peak, floor * PEAK_PER_RMS_FLOOR, floor * _UNITS_OF_THE_LARGEST * largest
+        ),
         finite=bool(np.isfinite(candidate).all()),
         small=small,
         allowed_small=max(
             _SMALL_PER_BASELINE * tolerance.multiple * baseline_small, _SMALL_PER_FLOOR * floor, _SMALL_AT_LEAST
         ),
     )
-
-
-def _floor_for(truth: Array, floor: float) -> tuple[float, float]:
-    """(rms, peak) that nobody has to be better than, where elements are rounded by `floor` relative to their size."""
-    size = rms_of(truth)
-    largest = float(np.max(np.abs(truth))) / size if size else 0.0
-    return floor, floor * max(PEAK_PER_RMS_FLOOR, _UNITS_OF_THE_LARGEST * largest)
 
 
 def compare_as_before(allowed: Sequence[Mapping[str, Any]], candidate: Array, truth: Array) -> OutputError:

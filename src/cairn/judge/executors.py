@@ -14,7 +14,7 @@ from cairn.judge.audit import audit
 from cairn.judge.correctness import Wire
 from cairn.judge.protocol import JudgeLimits, Specs
 from cairn.judge.replay import Cover, Replayer, ReplayFault, Sample, Spread, Unreplayable
-from cairn.judge.timing_plan import timer_environment
+from cairn.judge.timing_plan import TimingDevice
 from cairn.judge.verdict import Ruling, ruling_of_failure
 from cairn.worker_process import WorkerFailure, WorkerProcess
 
@@ -105,14 +105,10 @@ class DeviceExecutor:
     def __init__(self, python: Path, platform: str, limits: JudgeLimits) -> None:
         self.name = platform
         self.replayer = Replayer(python, limits)
-        self._python = python
+        self.timed_on = TimingDevice(python, platform)
         self._limits = limits
         self._worker: WorkerProcess | None = None
         self._vetted: dict[str, Ruling | None] = {}
-
-    @property
-    def python(self) -> Path:
-        return self._python
 
     def device(self) -> dict[str, Any]:
         """What programs run on here: platform, kind and number of devices, versions of jax and jaxlib.
@@ -133,7 +129,7 @@ class DeviceExecutor:
     def _ready(self) -> WorkerProcess:
         if self._worker is None or not self._worker.alive:
             self._stop()
-            self._worker = WorkerProcess(self._python, "timer", environment=timer_environment(self.name))
+            self._worker = self.timed_on.start()
         return self._worker
 
     def run(self, program: bytes, inputs: Specs, blobs: Sequence[bytes]) -> list[Wire] | Ruling:

@@ -16,7 +16,7 @@ from cairn.judge.executors import DeviceExecutor
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Oracle, Runner, VariantSource
 from cairn.judge.timing import Timing, measure
-from cairn.judge.timing_plan import TimingDevice, TimingPlan
+from cairn.judge.timing_plan import TimingPlan
 from cairn.judge.verdict import Ruling, geometric_mean, ruling_of_failure
 from cairn.judge.witness import FarSlower
 from cairn.problem import Problem
@@ -52,7 +52,7 @@ class MeasuredCost:
         self._examiner = examiner
         self._programs = programs
         self._executor = device
-        self._timed_on = TimingDevice(device.python, programs.platform)
+        self._timed_on = device.timed_on
         self._device = device.device()
         self.calibration: Calibration | None = None
 

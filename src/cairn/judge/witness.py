@@ -131,7 +131,7 @@ def first_calls(timer: WorkerProcess, timeout_s: float) -> tuple[float, float]:
         FarSlower: every call of the candidate takes far longer than every one of the incumbent.
     """
     try:
-        header = {"op": "warm", "repeats": 1, "first": secrets.randbelow(2)}
+        header = {"op": "warm", "repeats": 1, "first": secrets.randbelow(2), "slow_s": SLOW_S}
         theirs, mine = timer.ask(header, timeout_s=timeout_s)[0]["seconds"]
         if mine > _FAR * theirs and mine > _FAR_CALL_S:
             again = {"op": "pairs", "order": [[secrets.randbelow(2), 0]], "repeats": 1}

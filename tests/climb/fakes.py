@@ -9,7 +9,7 @@ from cairn.agents.protocol import EditOutcome, EditTask
 from cairn.errors import BadInput
 from cairn.judge.case import Case
 from cairn.judge.physics import Floors
-from cairn.judge.pricing import Price
+from cairn.judge.prices import Price
 from cairn.judge.protocol import VariantSource
 from cairn.judge.verdict import Ruling, rule_on_cost
 from cairn.problem import Problem

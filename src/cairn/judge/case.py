@@ -6,7 +6,7 @@ from typing import Any
 
 from cairn.judge.correctness import OutputError
 from cairn.judge.physics import Floors
-from cairn.judge.pricing import Price
+from cairn.judge.prices import Price
 from cairn.judge.protocol import VariantSource
 from cairn.judge.timing import Timing
 from cairn.judge.verdict import Ruling, Verdict

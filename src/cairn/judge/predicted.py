@@ -6,7 +6,8 @@ from typing import Any
 from cairn.judge import physics
 from cairn.judge.case import Case
 from cairn.judge.physics import Floors
-from cairn.judge.pricing import Price, Pricer, program_hash
+from cairn.judge.prices import Price
+from cairn.judge.pricing import Pricer, program_hash
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Oracle, Runner
 from cairn.judge.verdict import Ruling, rule_on_cost

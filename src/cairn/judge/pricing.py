@@ -4,12 +4,12 @@ import contextlib
 import hashlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from typing import Any
 
 from cairn.judge.lowered import without_folder
+from cairn.judge.prices import KeptPrices, Price
 from cairn.judge.verdict import Ruling
 from cairn.lab import chip
 from cairn.lab.chip import Chip
@@ -19,44 +19,25 @@ from cairn.lab.service import CompileResult, CompileService
 from cairn.lab.stored import Given
 
 
-@dataclass(frozen=True)
-class Price:
-    """The predicted cost of one program at one shape, or why there is none."""
-
-    program: str
-    us: float | None
-    low_us: float | None
-    high_us: float | None
-    refused: str | None
-    record: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def half_width(self) -> float:
-        """The stated relative uncertainty of the prediction, 0 when there is no number."""
-        if not self.us or self.high_us is None or self.low_us is None:
-            return 0.0
-        return max(self.high_us - self.us, self.us - self.low_us) / self.us
-
-    @property
-    def in_kernels(self) -> float:
-        """Share of the time that is spent inside kernels, 0 where there is none."""
-        if not self.us or not self.record.get("custom_calls"):
-            return 0.0
-        return 1 - float(self.record["breakdown_us"]["neighbours"]) / self.us
-
-
 class Pricer:
     """Compiles exported programs for one target and remembers the answer by the program's hash.
 
-    `given` are integer inputs to be taken as known. A thread of its own asks the compiler, so that it can work while
-    the judge still checks whether the program is right; whoever wants the price waits for it.
+    `given` are integer inputs to be taken as known; `kept` has the prices of earlier processes. A thread of its own
+    asks the compiler, so that it can work while the judge still checks whether the program is right; whoever wants
+    the price waits for it.
     """
 
     def __init__(
-        self, service: CompileService, target: str, timeout_s: float, given: Sequence[Given] = ()
+        self,
+        service: CompileService,
+        target: str,
+        timeout_s: float,
+        given: Sequence[Given] = (),
+        kept: KeptPrices | None = None,
     ) -> None:
         self._service = service
         self._given = list(given)
+        self._kept = kept or KeptPrices(None)
         self._target = target
         self._timeout_s = timeout_s
         self._known: dict[str, Price | Ruling] = {}
@@ -93,7 +74,17 @@ class Pricer:
         self._thread.shutdown()
 
     def _obtain(self, program: str, exported: bytes) -> Price | Ruling:
+        key = self._service.key(exported, self._target, self._given)
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
         result = self._service.compile(exported, self._target, self._timeout_s, self._given)
+        answer = self._answer(program, result)
+        if self._service.repeats(result):
+            self._kept.put(key, answer)
+        return answer
+
+    def _answer(self, program: str, result: CompileResult) -> Price | Ruling:
         if result.failure is not None:
             failure = result.failure
             where = f" ({failure.source})" if failure.source else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.judge.case import Case
-from cairn.judge.pricing import Price
+from cairn.judge.prices import Price
 from cairn.judge.protocol import VariantSource
 from cairn.judge.referee import Judge
 from cairn.problem import Shape

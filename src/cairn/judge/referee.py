@@ -30,6 +30,7 @@ from cairn.judge.lowered import done_of
 from cairn.judge.measured import MeasuredCost
 from cairn.judge.own_families import OwnFamilies
 from cairn.judge.predicted import PredictedCost
+from cairn.judge.prices import KeptPrices
 from cairn.judge.pricing import Pricer, program_hash
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, SeenDevice, VariantSource
@@ -149,7 +150,7 @@ class Judge:
         service = stack.enter_context(CompileService(self._python, cache=default_cache()))
         service.prepare()
         given = [each for each in map(oracle.given, self.problem.shapes.bench) if each is not None]
-        pricer = Pricer(service, self.target.name, self._limits.compile_s, given)
+        pricer = Pricer(service, self.target.name, self._limits.compile_s, given, KeptPrices(default_cache()))
         stack.callback(pricer.close)
         return PredictedCost(self.problem, self.target.chip, oracle, self._programs, pricer)
 

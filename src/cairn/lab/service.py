@@ -122,18 +122,31 @@ class CompileService:
             UsageError: the target is unknown.
             Missing: the compiler cannot be started at all, or its dumps are of an unknown form.
         """
-        if target not in TARGETS:
-            raise UsageError(f"unknown target {target!r}", hint=f"one of {', '.join(TARGETS)}")
-        topology = chips()[target].topology
-        assert topology is not None
-        key = "" if self._cache is None else stored.key_of(exported, topology, self.versions(), self._flags, given)
+        key = self.key(exported, target, given)
         known = self._recall(key)
         if known is not None:
             return known
         result = self._compile(exported, target, timeout_s, given)
-        if self._cache is not None and stored.lasting(result) and result.versions == self.versions():
+        if self._cache is not None and self.repeats(result):
             self._cache.put(key, stored.encode(result))
         return result
+
+    def repeats(self, result: CompileResult) -> bool:
+        """Whether the same question would be answered the same again: it depends on nothing that `key` leaves out."""
+        return stored.lasting(result) and result.versions == self.versions()
+
+    def key(self, exported: bytes, target: str, given: Sequence[Given] = ()) -> str:
+        """Digest of everything that decides the answer to this question.
+
+        Raises:
+            UsageError: the target is unknown.
+            Missing: the compiler is not there.
+        """
+        if target not in TARGETS:
+            raise UsageError(f"unknown target {target!r}", hint=f"one of {', '.join(TARGETS)}")
+        topology = chips()[target].topology
+        assert topology is not None
+        return stored.key_of(exported, topology, self.versions(), self._flags, given)
 
     def _recall(self, key: str) -> CompileResult | None:
         if self._cache is None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cairn.judge import correctness
+from cairn.judge.baseline import against_baseline
 from cairn.judge.case import Case
 from cairn.judge.correctness import Wire
 from cairn.judge.examiner import Examiner
@@ -18,6 +19,7 @@ SHAPE = {"rows": 8}
 RNG = np.random.default_rng(7)
 TRUTH = RNG.standard_normal((8, 128))
 TOLERANCE = Tolerance(multiple=2.0, floor={"float32": 1e-6})
+HALF = Tolerance(multiple=1.2, floor={"bfloat16": 2e-3})
 
 
 def test_errors_are_relative_to_the_truth_as_a_whole() -> None:
@@ -42,6 +44,21 @@ def test_the_widest_earlier_allowance_counts() -> None:
     assert far.allowed_rms == pytest.approx(2e-2)
     with pytest.raises(ValueError, match="empty"):
         correctness.compare_as_before([], TRUTH, TRUTH)
+
+
+def test_the_last_place_of_the_largest_element_accuses_nobody() -> None:
+    source = VariantSource("mine", b"")
+    case = Case(variant=source, incumbent=source)
+    found = correctness.compare("y", "bfloat16", TRUTH, TRUTH, TRUTH, HALF)
+    case.note_check(SHAPE, "normal", 1, "replay", [found])
+    # the largest of millions of probabilities lies hundreds of times above their rms; at a check shape it did not
+    base = RNG.standard_normal(2**22)
+    base[7] = 512.0
+    last_place, wrong = base.copy(), base.copy()
+    last_place[7] *= 1 + 2**-7
+    wrong[7] *= 1 + 2**-4
+    assert against_baseline(case, HALF, "y", "bfloat16", last_place, base).ok
+    assert not against_baseline(case, HALF, "y", "bfloat16", wrong, base).ok
 
 
 class Scripted:

@@ -21,7 +21,7 @@ from cairn.judge.executors import Executor, ReplayExecutor
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Specs, VariantSource
 from cairn.judge.verdict import Ruling
-from cairn.problem import Problem, Shape
+from cairn.problem import Problem, Shape, Tolerance
 
 
 @dataclass(frozen=True)
@@ -126,20 +126,23 @@ def broken(path: Path, where: str, ruling: Ruling) -> BadInput:
     return BadInput(f"the baseline fails on {where}: {ruling.reason}: {ruling.detail[:800]}", path=path)
 
 
-def against_baseline(case: Case, multiple: float, name: str, mine: Array, base: Array) -> OutputError:
+def against_baseline(
+    case: Case, tolerance: Tolerance, name: str, dtype: str, mine: Array, base: Array
+) -> OutputError:
     """An output held against the baseline's, which stands in for the truth; its own error is known by now.
 
     A variant and the baseline may each be off by their allowance, so their difference by both together.
     """
     earlier = case.allowances(name)
     rms, peak = correctness.distance(mine, base)
-    share = 1 + 1 / multiple
+    share = 1 + 1 / tolerance.multiple
+    # more elements, further outliers: the worst of millions lies beyond the worst of thousands
+    farther = 2 * max(o["allowed_peak"] for o in earlier)
     return OutputError(
         output=name,
         rms=rms,
         peak=peak,
         allowed_rms=share * max(o["allowed_rms"] for o in earlier),
-        # more elements, further outliers: the worst of millions lies beyond the worst of thousands
-        allowed_peak=2 * share * max(o["allowed_peak"] for o in earlier),
+        allowed_peak=share * max(farther, correctness.peak_floor(tolerance.floor_of(dtype), base)),
         finite=bool(np.isfinite(mine).all()),
     )

@@ -239,10 +239,10 @@ class Confirmer:
         ruling = correctness.check_form(blocks.outputs, expected, names, dtypes)
         if ruling is not None:
             return ruling
-        multiple = self._problem.tolerance.multiple
+        answers = zip(names, dtypes, blocks.outputs, expected, blocks.covered, strict=True)
         errors = [
-            against_baseline(case, multiple, name, decode(mine, where), right[where])
-            for name, mine, right, where in zip(names, blocks.outputs, expected, blocks.covered, strict=True)
+            against_baseline(case, self._problem.tolerance, name, dtype, decode(mine, where), right[where])
+            for name, dtype, mine, right, where in answers
         ]
         look, held = waiting.look, "the truth" if waiting.baseline is None else "the baseline"
         text = f"{self._executor.name}, {blocks.share:.1%} of it in {look.blocks} blocks against {held}"

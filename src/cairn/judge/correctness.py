@@ -149,23 +149,26 @@ def compare(
     floor = tolerance.floor_of(dtype)
     baseline_rms, baseline_peak = distance(baseline, truth)
     rms, peak = distance(candidate, truth)
-    size = rms_of(truth)
-    largest = float(np.max(np.abs(truth))) / size if size else 0.0
     small, baseline_small = distance_of_small((candidate, baseline), truth)
     return OutputError(
         output=name,
         rms=rms,
         peak=peak,
         allowed_rms=max(tolerance.multiple * baseline_rms, floor),
-        allowed_peak=max(
-            tolerance.multiple * baseline_peak, floor * PEAK_PER_RMS_FLOOR, floor * _UNITS_OF_THE_LARGEST * largest
-        ),
+        allowed_peak=max(tolerance.multiple * baseline_peak, peak_floor(floor, truth)),
         finite=bool(np.isfinite(candidate).all()),
         small=small,
         allowed_small=max(
             _SMALL_PER_BASELINE * tolerance.multiple * baseline_small, _SMALL_PER_FLOOR * floor, _SMALL_AT_LEAST
         ),
     )
+
+
+def peak_floor(floor: float, truth: Array) -> float:
+    """The peak that every honest answer may have, for the floor of its rms: by far the most of one element's size."""
+    size = rms_of(truth)
+    largest = float(np.max(np.abs(truth))) / size if size else 0.0
+    return floor * max(PEAK_PER_RMS_FLOOR, _UNITS_OF_THE_LARGEST * largest)
 
 
 def compare_as_before(allowed: Sequence[Mapping[str, Any]], candidate: Array, truth: Array) -> OutputError:

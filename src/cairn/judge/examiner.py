@@ -213,10 +213,10 @@ class Examiner:
         ruling = correctness.check_form(outputs, forms, self._names, self._dtypes)
         if ruling is not None:
             return ruling
-        multiple = self._problem.tolerance.multiple
+        answers = zip(self._names, self._dtypes, outputs, inputs.baseline, strict=True)
         errors = [
-            against_baseline(case, multiple, name, decode(mine), decode(base))
-            for name, mine, base in zip(self._names, outputs, inputs.baseline, strict=True)
+            against_baseline(case, self._problem.tolerance, name, dtype, decode(mine), decode(base))
+            for name, dtype, mine, base in answers
         ]
         case.note_check(
             inputs.shape,

@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 from jax import export
 
-from cairn.judge import witness
+from cairn.judge import first_calls, witness
+from cairn.judge.first_calls import FarSlower, IncumbentFails
 from cairn.judge.protocol import VariantSource
 from cairn.judge.record import headline, record_of
 from cairn.judge.referee import Judge
+from cairn.judge.timing import Timing
 from cairn.judge.timing_plan import InputSet, TimingDevice, TimingPlan
-from cairn.judge.witness import FarSlower, hear
+from cairn.judge.witness import hear
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
+from cairn.worker_process import WorkerFailure
 from workspace import toy_to_time
 
 PYTHON = Path(sys.executable)
@@ -43,9 +46,8 @@ def run(x, y, *, config):
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits a minute to see a loop that has no end."""
-    monkeypatch.setattr(witness, "_FIRST_CALLS_S", 2.0)
-    monkeypatch.setattr(witness, "_LEAST_WAIT_S", 2.0)
+    """Nobody waits ten seconds to see a loop that has no end."""
+    monkeypatch.setattr(first_calls, "_LEAST_WAIT_S", 2.0)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -68,45 +70,97 @@ def test_a_candidate_that_does_not_come_back_is_slower(tmp_path: Path) -> None:
     assert headline(receipt).us is None
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.timeout(240)
-def test_where_the_incumbent_is_as_slow_it_is_waited_for() -> None:
-    """Both take longer than the first limit: nothing to hold against the candidate, so the plan's limit holds."""
+def test_long_calls_are_timed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if every call were a long one: the same facts about them, on no more calls than pairs."""
+    monkeypatch.setattr(witness, "SLOW_S", 0.0)
+    monkeypatch.setattr(witness, "_LEAST_SHARE", 0.0)  # these calls are short beside the questions about them
     spec = jax.ShapeDtypeStruct((8,), jnp.float32)
-    endless = jax.jit(lambda x: (x + jax.lax.while_loop(lambda i: i < 5, lambda i: i ^ 1, 1),))
-    program = bytes(export.export(endless, platforms=["cpu"])(spec).serialize())
-    with pytest.raises(witness.WorkerFailure) as failure:
-        hear(TimingDevice(PYTHON, "cpu"), (program, program), INPUTS, TimingPlan(timeout_s=6.0), _not_reached)
-    assert failure.value.reason == "timeout"
+    program = bytes(export.export(jax.jit(lambda x: (2.0 * x,)), platforms=["cpu"])(spec).serialize())
+    answers: list[object] = []
+    heard = hear(
+        TimingDevice(PYTHON, "cpu"),
+        (program, program),
+        INPUTS,
+        TimingPlan(),
+        lambda chosen, outputs: answers.append(outputs[0].data),
+    )
+    assert answers == [np.full(8, 2.0, np.float32).tobytes()]
+    assert len(heard.samples) == 3
+    assert heard.own_clock_s is not None
+    for claimed, own in zip(np.median(heard.samples, axis=0), heard.own_clock_s, strict=True):
+        assert 0 < claimed < own
+
+
+def test_pairs_of_long_calls_are_few_and_of_short_ones_many() -> None:
+    assert [witness._slow_pairs(seconds) for seconds in (0.6, 2.5, 100.0)] == [3, 2, 1]
+    assert witness._quick_pairs(2.0, TimingPlan()) == 5
+    assert witness._quick_pairs(1e-3, TimingPlan()) == 400
 
 
 class Timer:
-    """Answers with the seconds that calls took: the first of both, then a pair."""
+    """Answers with the seconds that calls took: incumbent and candidate, then both again."""
 
-    def __init__(self, first: tuple[float, float], again: tuple[float, float]) -> None:
-        self._first, self._again = first, again
+    def __init__(self, *calls: float) -> None:
+        self._calls = list(calls)
 
     def ask(self, header: dict[str, object], timeout_s: float) -> tuple[dict[str, object], list[bytes]]:
         del timeout_s
-        return {"seconds": self._first if header["op"] == "warm" else [self._again]}, []
+        return {"seconds": self._calls.pop(0) if header["op"] == "calls" else None}, []
+
+
+class Failing:
+    """A program that fails at what is asked of it."""
+
+    def __init__(self, program: int, op: str) -> None:
+        self._fails = (program, op)
+
+    def ask(self, header: dict[str, object], timeout_s: float) -> tuple[dict[str, object], list[bytes]]:
+        if self._fails == (header["program"], header["op"]):
+            raise WorkerFailure("timeout", f"no answer within {timeout_s} s")
+        return {"seconds": 0.1}, []
+
+
+@pytest.mark.parametrize("op", ["compile", "calls", "warm"])
+def test_what_the_incumbent_cannot_do_is_no_fault_of_the_candidate(op: str) -> None:
+    with pytest.raises(IncumbentFails, match="timeout: no answer"):
+        first_calls.first_calls(Failing(0, op), 2, TimingPlan())  # type: ignore[arg-type]
+    with pytest.raises(FarSlower if op == "calls" else WorkerFailure):
+        first_calls.first_calls(Failing(1, op), 2, TimingPlan())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("first", "again"),
+    "calls",
     [
-        ((0.1, 30.0), (0.1, 0.1)),  # the machine stood still once
-        ((0.1, 30.0), (10.0, 30.0)),
-        ((0.001, 0.5), (0.001, 0.5)),  # quick enough to be measured
-        ((4.0, 30.0), (4.0, 30.0)),
+        (0.1, 30.0, 0.1, 0.1),  # the machine stood still once
+        (0.1, 30.0, 10.0, 30.0),
+        (0.001, 0.5),  # quick enough to be measured
+        (4.0, 30.0),
     ],
 )
-def test_it_takes_every_call_to_be_far_slower(first: tuple[float, float], again: tuple[float, float]) -> None:
-    assert witness.first_calls(Timer(first, again), 60) == first  # type: ignore[arg-type]
+def test_it_takes_every_call_to_be_far_slower(calls: tuple[float, ...]) -> None:
+    assert first_calls.first_calls(Timer(*calls), 2, TimingPlan()) == calls[:2]  # type: ignore[arg-type]
 
 
 def test_a_candidate_that_is_far_slower_in_every_call_is_not_timed_further() -> None:
     with pytest.raises(FarSlower, match=r"takes 25 s, where the incumbent takes 0\.2 s: 125 times its"):
-        witness.first_calls(Timer((0.1, 30.0), (0.2, 25.0)), 60)  # type: ignore[arg-type]
+        first_calls.first_calls(Timer(0.1, 30.0, 0.2, 25.0), 2, TimingPlan())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "plainly"),
+    [
+        ([(1.0, 2.5)] * 3, True),
+        ([(1.0, 2.5)] * 2, False),
+        ([(1.0, 2.5), (1.0, 1.9), (1.0, 2.5)], False),  # every pair has to say so
+        ([(0.01, 0.025)] * 400, False),  # short calls: a neighbour may last through all of them
+    ],
+)
+def test_plainly_slower_takes_long_calls_that_all_agree(pairs: list[tuple[float, float]], plainly: bool) -> None:
+    timing = Timing(TimingPlan(), samples=[pairs])
+    assert timing.is_plainly_slower is plainly
+    assert timing.is_slower is plainly
+    assert not timing.is_faster
 
 
 def _not_reached(chosen: int, outputs: object) -> None:

@@ -62,17 +62,22 @@ class OwnClock:
         while len(found) < _TRIES:
             own = self.per_call_s(0, claimed_s[0]), self.per_call_s(1, claimed_s[1])
             found.append(own)
-            if _side(own, claimed_s) == 0:
+            if side(own, claimed_s) == 0:
                 return own
-        if {_side(own, claimed_s) for own in found} != {1} or min(map(min, found)) <= 0:
+        if {side(own, claimed_s) for own in found} != {1} or min(map(min, found)) <= 0:
             return None
-        text = ", ".join(f"{1e6 * seconds:.1f} us" for seconds in (*found[-1], *claimed_s))
-        raise ClockDisagreement(f"incumbent and candidate by the judge's clock, then by the timer's: {text}")
+        raise ClockDisagreement(disagreement(found[-1], claimed_s))
 
 
-def _side(own_s: tuple[float, float], claimed_s: tuple[float, float]) -> int:
+def side(own_s: tuple[float, float], claimed_s: tuple[float, float]) -> int:
     """0: the clocks agree; 1: the candidate is slower than was claimed, against the incumbent; -1: faster."""
     if min(own_s) <= 0:
         return -1
     factor = (own_s[1] / own_s[0]) / (claimed_s[1] / claimed_s[0])
     return 1 if factor > _SLACK else -1 if factor < 1 / _SLACK else 0
+
+
+def disagreement(own_s: tuple[float, float], claimed_s: tuple[float, float]) -> str:
+    """What both clocks say of incumbent and candidate."""
+    text = ", ".join(f"{1e6 * seconds:.1f} us" for seconds in (*own_s, *claimed_s))
+    return f"incumbent and candidate by the judge's clock, then by the timer's: {text}"

@@ -13,12 +13,12 @@ from cairn.judge.clock import ClockDisagreement
 from cairn.judge.correctness import Wire
 from cairn.judge.examiner import Examiner, TimedInputs
 from cairn.judge.executors import DeviceExecutor
+from cairn.judge.first_calls import FarSlower, IncumbentFails
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Oracle, Runner, VariantSource
 from cairn.judge.timing import Timing, measure
 from cairn.judge.timing_plan import TimingPlan
 from cairn.judge.verdict import Ruling, geometric_mean, ruling_of_failure
-from cairn.judge.witness import FarSlower
 from cairn.problem import Problem
 from cairn.worker_process import WorkerFailure
 
@@ -105,7 +105,7 @@ class MeasuredCost:
                 timings.append(
                     measure(self._timed_on, (program, program), sets, plan, lambda chosen, outputs: None)
                 )
-            except (WorkerFailure, ClockDisagreement) as error:
+            except (WorkerFailure, IncumbentFails, FarSlower, ClockDisagreement) as error:
                 raise BadInput(f"the baseline cannot be timed: {error}", path=self._path) from error
         return Calibration.from_timings(self._bench, timings)
 
@@ -124,20 +124,30 @@ class MeasuredCost:
             return refused
         # what the variant has left running could slow one program more than the other
         runner.close()
+        return self._time_all(case, list(zip(theirs, mine, strict=True)), progress)
+
+    def _time_all(
+        self, case: Case, pairs: Sequence[tuple[bytes, bytes]], progress: Callable[[str, str], None]
+    ) -> Ruling | None:
+        """One shape after the other; where one is slower, the others could not change the verdict."""
         plan = self._plan(case)
-        for index, pair in enumerate(zip(theirs, mine, strict=True)):
+        for index, pair in enumerate(pairs):
             progress("time", f"shape {index + 1} of {len(self._bench)}")
             try:
                 case.timings.append(self._measure(index, pair, plan, case, progress))
             except FarSlower as found:
                 case.facts["far_slower"] = {"shape": self._bench[index], **found.record()}
                 return Ruling("slower", str(found))
+            except IncumbentFails as failure:
+                return Ruling("incumbent_unfit", f"`{case.incumbent.name}`, timed: {failure}"[:600])
             except WorkerFailure as failure:
                 return ruling_of_failure(failure, "runtime_error")
             except ClockDisagreement as error:
                 return Ruling("clock_disagrees", str(error))
             except _WrongAnswer as wrong:
                 return wrong.ruling
+            if case.timings[-1].is_slower:
+                break
         return None
 
     def _vet(self, programs: Sequence[bytes]) -> Ruling | None:

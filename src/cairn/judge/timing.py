@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cairn.judge import evidence
+from cairn.judge.clock import SLOW_S
 from cairn.judge.correctness import Wire
 from cairn.judge.evidence import Evidence
 from cairn.judge.timing_plan import InputSet, TimingDevice, TimingPlan
 from cairn.judge.witness import Witness, hear
 
 _LEAST_PROCESSES = 3
+# slower by this factor in every one of so many pairs, each call long enough to outlast what a neighbour does
+_PLAIN, _PLAIN_PAIRS = 2.0, 3
 
 
 @dataclass
@@ -70,7 +73,13 @@ class Timing:
     @property
     def is_slower(self) -> bool:
         """Whether it is in that the candidate is slower; nothing is kept on that, so noise asks for no more."""
-        return self.slower.reached(self.plan.alpha)
+        return self.is_plainly_slower or self.slower.reached(self.plan.alpha)
+
+    @property
+    def is_plainly_slower(self) -> bool:
+        """Whether every pair of long calls says so by a factor that no noise lasts long enough to explain."""
+        pairs = [pair for process in self.samples for pair in process]
+        return len(pairs) >= _PLAIN_PAIRS and all(mine > max(_PLAIN * theirs, SLOW_S) for theirs, mine in pairs)
 
     @property
     def ratio(self) -> float:
@@ -139,14 +148,17 @@ def measure(
         progress: told what is known after each process.
 
     Raises:
-        WorkerFailure: a program failed or did not end in time.
+        WorkerFailure: the candidate failed or did not end in time.
         ClockDisagreement: the timer's sum of samples does not fit the judge's clock.
         FarSlower: a call of the candidate takes so much longer that more of them would tell nothing.
+        IncumbentFails: there is nothing to compare with.
     """
     timing, started = Timing(plan), time.monotonic()
     while len(timing.samples) < plan.processes:
         timing.add(hear(device, programs, inputs, plan, check))
         progress(timing)
+        if plan.decide and timing.is_plainly_slower:
+            break
         if plan.decide and len(timing.samples) >= _LEAST_PROCESSES and is_settled(timing):
             break
         late = time.monotonic() - started > plan.shape_s

@@ -94,21 +94,14 @@ def _compile(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
 
 
 def _warm(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    """Compile both programs, in the order that the judge drew, and call each on every set; time one more call.
-
-    One that takes `slow_s` or more is called on the first set only: what is new to it costs little beside the call.
-    """
+    """After a program's first call: compile what takes parts of its outputs, call it on more sets, time a call."""
     del blobs
-    seconds = [0.0, 0.0]
-    for program in (header["first"], 1 - header["first"]):
-        for output in jax.tree.leaves(_calls[program](*_inputs[0])):
-            jax.block_until_ready(_part(output, 0.0))  # compiled now, not before somebody's clock
-        seconds[program] = _seconds(program, 0, header["repeats"])
-        if seconds[program] < header["slow_s"]:
-            for index in range(1, len(_inputs)):
-                _outputs[program, index] = jax.block_until_ready(_calls[program](*_inputs[index]))
-            seconds[program] = _seconds(program, 0, header["repeats"])
-    return {"seconds": seconds}, []
+    program = header["program"]
+    for output in jax.tree.leaves(_outputs[program, 0]):
+        jax.block_until_ready(_part(output, 0.0))  # compiled now, not before somebody's clock
+    for index in header["sets"]:
+        _outputs[program, index] = jax.block_until_ready(_calls[program](*_inputs[index]))
+    return {"seconds": _seconds(program, 0, 1) if header["timed"] else None}, []
 
 
 def _seconds(program: int, index: int, repeats: int) -> float:
@@ -137,10 +130,7 @@ def _pairs(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
 def _run_calls(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     """Call a program once on each of the sets that the judge drew; the judge's own clock runs meanwhile."""
     del blobs
-    program = header["program"]
-    for index in header["order"]:
-        _outputs[program, index] = jax.block_until_ready(_calls[program](*_inputs[index]))
-    return {}, []
+    return {"seconds": sum(_seconds(header["program"], index, 1) for index in header["order"])}, []
 
 
 def _give_outputs(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:

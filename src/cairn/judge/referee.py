@@ -31,7 +31,7 @@ from cairn.judge.measured import MeasuredCost
 from cairn.judge.own_families import OwnFamilies
 from cairn.judge.predicted import PredictedCost
 from cairn.judge.prices import KeptPrices
-from cairn.judge.pricing import Pricer, program_hash
+from cairn.judge.pricing import Pricer, compilers_at_once, program_hash
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import JudgeLimits, Oracle, Runner, SeenDevice, VariantSource
 from cairn.judge.reading import Reader
@@ -147,10 +147,12 @@ class Judge:
 
     def _predicted(self, oracle: Oracle, stack: ExitStack) -> PredictedCost:
         assert self.target.chip is not None
-        service = stack.enter_context(CompileService(self._python, cache=default_cache()))
-        service.prepare()
+        services = [
+            stack.enter_context(CompileService(self._python, cache=default_cache()))
+            for _ in range(compilers_at_once(len(self.problem.shapes.bench)))
+        ]
         given = [each for each in map(oracle.given, self.problem.shapes.bench) if each is not None]
-        pricer = Pricer(service, self.target.name, self._limits.compile_s, given, KeptPrices(default_cache()))
+        pricer = Pricer(services, self.target.name, self._limits.compile_s, given, KeptPrices(default_cache()))
         stack.callback(pricer.close)
         return PredictedCost(self.problem, self.target.chip, oracle, self._programs, pricer)
 

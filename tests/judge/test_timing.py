@@ -98,6 +98,27 @@ def test_identical_code_is_hardly_ever_kept_on_a_busy_machine(scatter: float) ->
     assert evidence.level_for(scatter, 0.01, 0.05, 12) <= 0.05
 
 
+def test_a_gain_far_beyond_the_scatter_needs_no_more_than_the_plan() -> None:
+    """Less than half the time, in every process of a machine on which calls take now one time, now five."""
+    timing = Timing(TimingPlan())
+    timing.samples = [[(theirs, mine)] for theirs, mine in ((14.0, 5.1), (27.0, 10.4), (12.5, 4.9), (7.5, 2.8))]
+    assert not timing.is_faster
+    timing.samples.append([(5.2, 2.9)])
+    assert timing.is_faster
+    # identical code that scatters as much, all of it to one side
+    timing.samples = [[(1.0, ratio)] for ratio in (0.98, 0.7, 0.85, 0.95, 0.8)]
+    assert timing.faster.agreeing == 5
+    assert not timing.is_faster
+
+
+def test_identical_code_hardly_ever_stands_apart() -> None:
+    rng, apart = random.Random(5), 0
+    for _ in range(4000):
+        processes = [[rng.gauss(0, 0.2)] for _ in range(12)]
+        apart += any(evidence.stands_apart(processes[:count]) for count in range(5, 13))
+    assert apart <= 4000 * 0.0025
+
+
 def test_a_calm_machine_asks_for_no_more_than_the_plan() -> None:
     assert evidence.level_for(0.005, 0.01, 0.05, 12) == 0.05
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # an installed libtpu would look for a TPU first
 
@@ -71,7 +72,10 @@ def test_a_candidate_that_does_not_come_back_is_slower(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_long_calls_are_timed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("earlier_s", "pairs"), [((0.0, 0.0), 3), ((60.0, 60.0), 1)])
+def test_long_calls_are_timed_one_by_one(
+    earlier_s: tuple[float, float], pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As if every call were a long one: the same facts about them, on no more calls than pairs."""
     monkeypatch.setattr(witness, "SLOW_S", 0.0)
     monkeypatch.setattr(witness, "_LEAST_SHARE", 0.0)  # these calls are short beside the questions about them
@@ -84,9 +88,10 @@ def test_long_calls_are_timed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> Non
         INPUTS,
         TimingPlan(),
         lambda chosen, outputs: answers.append(outputs[0].data),
+        earlier_s,
     )
     assert answers == [np.full(8, 2.0, np.float32).tobytes()]
-    assert len(heard.samples) == 3
+    assert len(heard.samples) == pairs
     assert heard.own_clock_s is not None
     for claimed, own in zip(np.median(heard.samples, axis=0), heard.own_clock_s, strict=True):
         assert 0 < claimed < own
@@ -121,12 +126,21 @@ class Failing:
         return {"seconds": 0.1}, []
 
 
-@pytest.mark.parametrize("op", ["compile", "calls", "warm"])
-def test_what_the_incumbent_cannot_do_is_no_fault_of_the_candidate(op: str) -> None:
+@pytest.mark.parametrize(
+    ("act", "op"), [("compile_both", "compile"), ("first_calls", "calls"), ("first_calls", "warm")]
+)
+def test_what_the_incumbent_cannot_do_is_no_fault_of_the_candidate(act: str, op: str) -> None:
+    def asked(program: int) -> None:
+        timer: Any = Failing(program, op)
+        if act == "compile_both":
+            first_calls.compile_both(timer, TimingPlan())
+        else:
+            first_calls.first_calls(timer, 2, TimingPlan())
+
     with pytest.raises(IncumbentFails, match="timeout: no answer"):
-        first_calls.first_calls(Failing(0, op), 2, TimingPlan())  # type: ignore[arg-type]
+        asked(0)
     with pytest.raises(FarSlower if op == "calls" else WorkerFailure):
-        first_calls.first_calls(Failing(1, op), 2, TimingPlan())  # type: ignore[arg-type]
+        asked(1)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The first calls of two programs in a fresh process: is it worth while to time any more of them?
 
 A program that is right but takes a hundred times as long would keep the judge for hours to learn what one call told.
-So both are compiled, the incumbent is called once, and then the candidate, which is not waited for when it is slower
+So once both are compiled the incumbent is called, and then the candidate, which is not waited for when it is slower
 by far (`FarSlower`): nothing is ever kept on that, so it needs no test of significance, only a factor that no noise
 explains. What the incumbent cannot do is no fault of the candidate's (`IncumbentFails`).
 """
@@ -45,20 +45,29 @@ class IncumbentFails(Exception):
     """The incumbent does not compile here, fails, or takes longer than anybody waits."""
 
 
+def compile_both(timer: WorkerProcess, plan: TimingPlan) -> None:
+    """Compile both programs, in random order.
+
+    Raises:
+        IncumbentFails: it is the incumbent that does not compile.
+        WorkerFailure: the candidate does not, or not in time.
+    """
+    first = secrets.randbelow(2)
+    for program in (first, 1 - first):
+        with _blaming(program):
+            timer.ask({"op": "compile", "program": program}, timeout_s=plan.timeout_s)
+
+
 def first_calls(timer: WorkerProcess, sets: int, plan: TimingPlan) -> tuple[float, float]:
-    """Compile both programs in random order and call them; about how many seconds a call of each takes.
+    """Call both programs, which are compiled; about how many seconds a call of each takes.
 
     One that takes `SLOW_S` or more is called on the first set only: what is new to it costs little beside the call.
 
     Raises:
         FarSlower: every call of the candidate takes far longer than every one of the incumbent.
         IncumbentFails: it is the incumbent that does not get through.
-        WorkerFailure: the candidate failed, or its compiler did not end in time.
+        WorkerFailure: the candidate failed.
     """
-    first = secrets.randbelow(2)
-    for program in (first, 1 - first):
-        with _blaming(program):
-            timer.ask({"op": "compile", "program": program}, timeout_s=plan.timeout_s)
     seconds = _pair_s(timer, plan)
     if _far(*seconds):
         again = _pair_s(timer, plan)

@@ -61,7 +61,11 @@ class Timing:
 
     @property
     def level(self) -> float:
-        """The level of evidence that a keep needs: the plan's, or a stricter one where the processes scatter."""
+        """The level of evidence that a keep needs: the plan's, or a stricter one where equal code could look so."""
+        return self.plan.alpha if evidence.stands_apart(self.ratios) else self._noisy_level
+
+    @property
+    def _noisy_level(self) -> float:
         plan = self.plan
         return evidence.level_for(self.spread, plan.threshold, plan.alpha, plan.processes)
 
@@ -98,7 +102,7 @@ class Timing:
     def least_effect(self) -> float:
         """The relative gain that a full run of this plan would detect four times out of five."""
         plan = self.plan
-        return evidence.least_effect(self.spread, plan.threshold, self.level, plan.processes)
+        return evidence.least_effect(self.spread, plan.threshold, self._noisy_level, plan.processes)
 
     @property
     def spread(self) -> float:
@@ -155,7 +159,8 @@ def measure(
     """
     timing, started = Timing(plan), time.monotonic()
     while len(timing.samples) < plan.processes:
-        timing.add(hear(device, programs, inputs, plan, check))
+        earlier_s = (timing.incumbent_us / 1e6, timing.candidate_us / 1e6) if timing.samples else (0.0, 0.0)
+        timing.add(hear(device, programs, inputs, plan, check, earlier_s))
         progress(timing)
         if plan.decide and timing.is_plainly_slower:
             break

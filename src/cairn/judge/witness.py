@@ -15,7 +15,7 @@ from typing import Any
 
 from cairn.judge.clock import SLOW_S, ClockDisagreement, OwnClock, disagreement, side
 from cairn.judge.correctness import Wire
-from cairn.judge.first_calls import first_calls
+from cairn.judge.first_calls import compile_both, first_calls
 from cairn.judge.timing_plan import InputSet, TimingDevice, TimingPlan
 from cairn.worker_process import WorkerProcess
 
@@ -45,14 +45,20 @@ def hear(
     inputs: Sequence[InputSet],
     plan: TimingPlan,
     check: Callable[[int, Sequence[Wire]], None],
+    earlier_s: tuple[float, float] = (0.0, 0.0),
 ) -> Witness:
-    """Start a process and time the programs in it; arguments and errors as of `cairn.judge.timing.measure`."""
+    """Start a process and time the programs in it; arguments and errors as of `cairn.judge.timing.measure`.
+
+    `earlier_s`: what calls took in an earlier process. Where they are very long, no others are made before the pairs:
+    what a first call costs besides is little beside them.
+    """
     with device.start() as timer:
         told = {k: v for k, v in timer.ask({"op": "device"}, timeout_s=60)[0].items() if k != "id"}
         timer.ask({"op": "load"}, programs, timeout_s=plan.timeout_s)
         for specs, blobs in inputs:
             timer.ask({"op": "inputs", "inputs": specs}, blobs, timeout_s=plan.timeout_s)
-        warm = first_calls(timer, len(inputs), plan)
+        compile_both(timer, plan)
+        warm = earlier_s if sum(earlier_s) > _SLOW_PAIRS_S else first_calls(timer, len(inputs), plan)
         repeats = max(1, math.ceil(plan.sample_s / max(min(warm), 1e-9)))
         slow = min(warm) > SLOW_S
         pairs = _slow_pairs(sum(warm)) if slow else _quick_pairs(repeats * sum(warm), plan)

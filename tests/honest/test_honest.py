@@ -59,3 +59,12 @@ def test_nobody_is_accused(judge: Judge) -> None:
         shapes = judge.problem.shapes
         named = [check for check in case.checks if not check["family"].startswith("judge:")]
         assert len(named) >= len(shapes.check) * len(judge.problem.families) + len(shapes.heldout)
+
+
+@pytest.mark.tpu_compiler
+def test_what_is_picked_from_the_inputs_needs_no_more_digits() -> None:
+    """The truth of a maximum is one of the inputs: it has no digits beyond theirs, and nothing was rounded."""
+    problem = load_problem(Path(__file__).parent / "largest")
+    with Judge(problem, parse_target("tpu-v5p"), python=Path(sys.executable)) as judge:
+        findings = judge.self_test.run()
+    assert next(finding for finding in findings if finding.what == "truth is float64").ok

@@ -171,10 +171,10 @@ class SelfTest:
                     yield f"`{name}` accepts {kind} on {draw.where}"
 
     def _shallow(self, draw: Draw) -> Iterator[str]:
-        """Outputs whose truth carries no more digits than float32 has."""
+        """Outputs whose truth carries no more digits than float32 has; what is picked from the inputs has theirs."""
         for (name, dtype), truth in zip(self._problem.outputs.items(), draw.truth, strict=True):
-            whole = bool((truth == np.round(truth)).all())
-            if dtype in _FLOATS and not whole and bool((truth == truth.astype(np.float32)).all()):
+            exact = bool((truth == np.round(truth)).all()) or _is_picked(truth, draw)
+            if dtype in _FLOATS and not exact and bool((truth == truth.astype(np.float32)).all()):
                 yield f"`{name}` on {draw.where}"
 
     def _summary(
@@ -215,6 +215,15 @@ def _impostors(draw: Draw, other: Draw, index: int) -> Iterator[tuple[str, Array
     for number, (spec, blob) in enumerate(zip(draw.specs, draw.blobs, strict=True)):
         if tuple(spec["shape"]) == truth.shape:
             yield f"input {number} given back", decode(Wire(spec["dtype"], tuple(spec["shape"]), blob))
+
+
+def _is_picked(truth: Array, draw: Draw) -> bool:
+    """Whether every element is one of the inputs' (a maximum, a gather, a sort), or zero."""
+    given = [
+        decode(Wire(spec["dtype"], tuple(spec["shape"]), blob))
+        for spec, blob in zip(draw.specs, draw.blobs, strict=True)
+    ]
+    return bool(np.isin(truth, np.concatenate([np.zeros(1), *(array.ravel() for array in given)])).all())
 
 
 def _alike(one: Draw, other: Draw) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxlib.mlir import ir
 from mosaic_module import Kernel  # type: ignore[import-not-found]
 
-_MOST_STEPS = 1 << 19
+MOST_STEPS = 1 << 19
 _MOST_VISITS = 100_000  # of operations; loops that are longer are counted, not followed
 Lanes = Any  # a whole number for every step of the grid, or one for all
 
@@ -91,7 +91,7 @@ def work_of(kernel: Kernel, bounds: Sequence[int], scalars: Sequence[Any], paral
     None for a grid that is too large to be followed.
     """
     steps = math.prod(bounds)
-    if not 0 < steps <= _MOST_STEPS:
+    if not 0 < steps <= MOST_STEPS:
         return None
     index = [each.ravel() for each in np.indices(tuple(bounds), dtype=np.int64)]
     walk = _Walk(steps)
@@ -108,19 +108,34 @@ def work_of(kernel: Kernel, bounds: Sequence[int], scalars: Sequence[Any], paral
 def _fetches(kernel: Kernel, window: Any, index: Sequence[Lanes], scalars: Sequence[Any]) -> Any:
     """Elements that each step fetches for a window: none while its block stays the same, or if it always does."""
     steps = len(index[0]) if index else 1
-    if not window.transform:
-        return np.zeros(steps)
-    block = kernel.transform_function(window.transform).regions[0].blocks[0]
-    arguments = list(block.arguments)
-    memory = dict(zip(arguments[len(index) :], scalars, strict=False))
-    places = _Walk(steps).run(block, dict(zip(arguments, index, strict=False)), memory, True)
     moved = np.zeros(steps, np.bool_)
-    for place in places:
+    for place in _places(kernel, window, index, scalars):
         if place is not None:
             each = np.broadcast_to(place, steps)
             moved[1:] |= each[1:] != each[:-1]
     moved[0] = moved.any()
     return moved * float(math.prod(window.bounds or ()))
+
+
+def blocks_of(kernel: Kernel, window: Any, bounds: Sequence[int], scalars: Sequence[Any]) -> Any:
+    """Which block of a window each step sees, [steps, rank]; None where scalars alone do not say it."""
+    index = [each.ravel() for each in np.indices(tuple(bounds), dtype=np.int64)]
+    places = _places(kernel, window, index, scalars)
+    if any(place is None for place in places):
+        return None
+    steps = math.prod(bounds)
+    return np.stack([np.broadcast_to(place, steps) for place in places] or [np.zeros(steps, np.int64)], axis=1)
+
+
+def _places(kernel: Kernel, window: Any, index: Sequence[Lanes], scalars: Sequence[Any]) -> list[Lanes]:
+    """A window's block index for all steps at once, None for what is not known; none where it never moves."""
+    if not window.transform:
+        return []
+    block = kernel.transform_function(window.transform).regions[0].blocks[0]
+    arguments = list(block.arguments)
+    memory = dict(zip(arguments[len(index) :], scalars, strict=False))
+    walk = _Walk(len(index[0]) if index else 1)
+    return walk.run(block, dict(zip(arguments, index, strict=False)), memory, True)
 
 
 @dataclass

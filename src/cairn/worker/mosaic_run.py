@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from mosaic_apart import apart, declared  # type: ignore[import-not-found]
 from mosaic_build import Builder, Node, Tables  # type: ignore[import-not-found]
 from mosaic_courses import deficits, work_of  # type: ignore[import-not-found]
 from mosaic_memory import allocate, is_semaphore, memref_parts  # type: ignore[import-not-found]
@@ -38,7 +39,8 @@ _SUSPECTS = 2  # kinds of steps that do less than their neighbours: the shortest
 class Sampling:
     """Run only some steps of the parallel dimensions: the last, some that do less than those beside them, others.
 
-    The seed chooses. The arbitrary dimensions run in full. `dry` runs no kernel at all: random numbers where a
+    So too of dimensions along which steps can be run apart (`mosaic_apart.py`). The seed chooses. The other dimensions
+    run in full. `dry` runs no kernel at all: random numbers where a
     chosen step would write, NaN elsewhere. It tells what is covered.
     """
 
@@ -59,6 +61,7 @@ class KernelProgram:
         self.sampling: Sampling | None = None
         self.known: Sequence[Any] | None = None  # for every operand, which elements a step may see
         self.calls = 0
+        self.doubtful = False  # whether a sample ran steps apart that may have needed each other
         self.dry_share = 1.0  # of the results that the last dry run wrote
         self._bounds: Index = ()
         reads = {**READS, "tpu.iteration_bound": self._make_bound}
@@ -66,7 +69,7 @@ class KernelProgram:
         with np.errstate(all="ignore"):
             self._body = self._builder.function(kernel.function)
             self._transforms = [self._transform(window) for window in kernel.windows]
-        self._semantics = kernel.semantics
+        self._apart: tuple[bool, ...] = declared(kernel)
 
     def _transform(self, window: Window) -> Any:
         if not window.transform:
@@ -98,20 +101,24 @@ class KernelProgram:
         if self.sampling is not None and self.sampling.dry:
             return self._run_dry(scalars, windows, self.sampling)
         scratch = [allocate(type_) for type_ in kernel.scratch_types]
+        steps = self._steps(scalars)
+        trusted = self._apart == declared(kernel)
         before: Index | None = None
-        for number, step in enumerate(self._steps(scalars)):
-            moved = before is not None and self._parallel_part(before) != self._parallel_part(step)
+        for number, step in enumerate(steps):
+            moved = before is not None and self._cell(before) != self._cell(step)
             if moved:
                 _poison_again(scratch, kernel.scratch_types)
             index = [np.int32(place) for place in step]
             for window in windows:
-                window.now = number
+                window.now, window.is_watched = number, not trusted
             buffers = [window.at(index, scalars, moved) for window in windows]
             self._body.run(*index, *scalars, *buffers, *scratch)
             before = step
         for window in windows:
             window.flush()
-        return tuple(window.array for window in windows[self._inputs :])
+        outputs = windows[self._inputs :]
+        self.doubtful = any(window.has_holes for window in outputs)
+        return tuple(window.array for window in outputs)
 
     def _guard(self, windows: Sequence["_Open"], known: Sequence[Any]) -> None:
         """Have every block looked at when it is fetched; a whole array, which is not fetched, now."""
@@ -164,22 +171,27 @@ class KernelProgram:
         return floats and windowed and not self._aliases
 
     def _steps(self, scalars: Sequence[Any]) -> Iterator[Index]:
+        """The grid's steps, or those of the sample; decides along which dimensions they are run apart."""
         every = itertools.product(*map(range, self._bounds))
-        extents = self._parallel_part(self._bounds)
+        self._apart = declared(self.kernel)
+        if self.sampling is None:
+            return every
+        self._apart = apart(self.kernel, self._inputs, self._bounds, scalars)
+        extents = self._cell(self._bounds)
         total = math.prod(extents)
-        if self.sampling is None or self.sampling.cells >= total:
+        if self.sampling.cells >= total:
+            self._apart = declared(self.kernel)
             return every
         dice = random.Random(self.sampling.seed)
         drawn = {total - 1, *dice.sample(range(total - 1), self.sampling.cells - 1)}
         drawn |= set(self._suspects(scalars, extents, dice))
         chosen = {tuple(int(n) for n in np.unravel_index(cell, extents)) for cell in drawn}
-        return (step for step in every if self._parallel_part(step) in chosen)
+        return (step for step in every if self._cell(step) in chosen)
 
     def _suspects(self, scalars: Sequence[Any], extents: Index, dice: random.Random) -> list[int]:
         """Some steps that do less than the ones beside them, each with a pattern of work of its own."""
-        parallel = ["parallel" in meaning for meaning in self._semantics]
         try:
-            work = work_of(self.kernel, self._bounds, scalars, parallel)
+            work = work_of(self.kernel, self._bounds, scalars, self._apart)
         except MISTAKES:  # chance alone decides where what steps do cannot be followed
             return []
         if work is None:
@@ -192,8 +204,8 @@ class KernelProgram:
         groups = [*groups[:_SUSPECTS], *dice.sample(groups[_SUSPECTS:], min(_SUSPECTS, len(groups[_SUSPECTS:])))]
         return [dice.choice(cells) for cells in groups]
 
-    def _parallel_part(self, step: Index) -> Index:
-        return tuple(n for n, meaning in zip(step, self._semantics, strict=True) if "parallel" in meaning)
+    def _cell(self, step: Index) -> Index:
+        return tuple(n for n, is_apart in zip(step, self._apart, strict=True) if is_apart)
 
     def _open(self, inputs: Sequence[Any]) -> list["_Open"]:
         """Windows on copies of the inputs and on fresh outputs, or on the input that an output takes over."""
@@ -273,6 +285,7 @@ class _Open:
         self._is_output = is_output
         self.known: Any = None
         self.beside: _Open | None = None  # an output in the same memory
+        self.is_watched = self.has_holes = False  # whether a block of an output was left with NaN in it
         self.now = 0  # the step's number
         self._held: list[tuple[int, tuple[slice, ...]]] = []  # places of the last blocks, and when they were left
         self._index: Index | None = None
@@ -303,6 +316,7 @@ class _Open:
         if self._is_output and self._block is not None:
             inside, outside = self._places()
             self.array[outside] = self._block[inside]
+            self.has_holes |= self.is_watched and bool(np.isnan(self._block[inside]).any())
             self._held = [*self._held[-1:], (self.now - 1, outside)]
 
     def _forget(self, output: "_Open", inside: tuple[slice, ...], outside: tuple[slice, ...]) -> None:

@@ -141,6 +141,8 @@ class PartProgram:
             results = self._kernel(*[operand.array for operand in operands])
         finally:
             self._kernel.sampling = self._kernel.known = None
+        if self._kernel.doubtful:
+            raise NotLocal("steps that may need what others left")
         return [made.array for made in self._outputs([Tracked(result, result) for result in results])]
 
     def _joins(self) -> bool:

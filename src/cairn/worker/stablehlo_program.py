@@ -10,6 +10,7 @@ A float32 dot at default precision is one bfloat16 pass on the chip; its operand
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -36,7 +37,11 @@ from stablehlo_steering import Steering  # type: ignore[import-not-found]
 jax.config.update("jax_enable_x64", True)  # inputs keep the types that the program was lowered with
 
 KERNEL_CALL = "tpu_custom_call"
-HARMLESS_CALLS = {"Sharding", "mhlo.topk", "mhlo.erf", "mhlo.tan", "mhlo.asin", "mhlo.acos", "mhlo.atanh"}
+LAYOUT_CALL = "LayoutConstraint"  # how an array shall lie in memory; its values stay
+HARMLESS_CALLS = {
+    *("Sharding", LAYOUT_CALL),
+    *("mhlo.topk", "mhlo.erf", "mhlo.tan", "mhlo.asin", "mhlo.acos", "mhlo.atanh"),
+}
 _REFUSED = {
     f"stablehlo.{name}"
     for name in (
@@ -54,6 +59,15 @@ _REFUSED = {
 }
 _DOTS = {"stablehlo.dot_general", "stablehlo.dot", "stablehlo.convolution"}
 _LEAST_COVERED = 0.99  # of what the chosen steps wrote has to arrive in every output, or nobody saw what they did
+_ALGORITHM = "algorithm"
+# types of the operands, type of the sum, passes: what they are worth in the words of a precision
+_ALGORITHMS = {
+    ("bf16", "bf16", "f32", "1"): "DEFAULT",
+    ("bf16", "bf16", "f32", "3"): "HIGH",
+    ("bf16", "bf16", "f32", "6"): "HIGHEST",
+    ("bf16", "bf16", "f32", "9"): "HIGHEST",
+    ("f32", "f32", "f32", "1"): "HIGHEST",
+}
 _FINDINGS = (Unreplayable, OutOfBounds, Stuck, AssertedFalse)
 
 
@@ -129,19 +143,30 @@ class ReplayProgram:
             kernel = self._kernels[0]
             kernel.calls = 0
             try:
-                kernel.sampling = Sampling(cells, seed)
-                outputs = self.run(inputs)
-                if masks is not None:
-                    return outputs, list(masks)
-                kernel.sampling = Sampling(cells, seed, dry=True)
-                if kernel.calls == 1 and all(output.dtype.kind not in "biu" for output in outputs):
-                    dry = self.run(inputs)
-                    if min(map(share_of_numbers, dry), default=0.0) >= _LEAST_COVERED * kernel.dry_share:
-                        return outputs, [~np.isnan(output) for output in dry]
+                found = self._sampled(kernel, inputs, Sampling(cells, seed), masks)
             finally:
                 kernel.sampling = None
+            if found is not None:
+                return found
         outputs = self.run(inputs)
         return outputs, [np.ones(output.shape, np.bool_) for output in outputs]
+
+    def _sampled(
+        self, kernel: KernelProgram, inputs: Sequence[Any], sampling: Sampling, masks: Sequence[Any] | None
+    ) -> tuple[list[Any], list[Any]] | None:
+        """What a sample gives; None where it shows too little."""
+        kernel.sampling = sampling
+        outputs = self.run(inputs)
+        if kernel.doubtful:
+            return None
+        if masks is not None:
+            return outputs, list(masks)
+        kernel.sampling = replace(sampling, dry=True)
+        if kernel.calls == 1 and all(output.dtype.kind not in "biu" for output in outputs):
+            dry = self.run(inputs)
+            if min(map(share_of_numbers, dry), default=0.0) >= _LEAST_COVERED * kernel.dry_share:
+                return outputs, [~np.isnan(output) for output in dry]
+        return None
 
     def _prepare(self, operation: Any) -> None:
         if operation.name in _REFUSED:
@@ -274,7 +299,14 @@ def aliases(operation: Any) -> dict[int, int]:
 
 
 def dot_precision(operation: Any) -> str:
-    """`DEFAULT`, `HIGH` or `HIGHEST`; the lower one where the operands differ."""
+    """`DEFAULT`, `HIGH` or `HIGHEST`; the lower one where the operands differ. An algorithm goes before them."""
+    if _ALGORITHM in operation.attributes:
+        text = str(operation.attributes[_ALGORITHM])
+        named = re.findall(r"(?:precision|accumulation)_type = (\w+)|primitive_operations = (\d+)", text)
+        known = _ALGORITHMS.get(tuple(type_ or count for type_, count in named))
+        if known is None:
+            raise Unreplayable(f"a product by {text}")
+        return known
     if "precision_config" not in operation.attributes:
         return "DEFAULT"
     named = re.findall(r"HIGHEST|HIGH|DEFAULT", str(operation.attributes["precision_config"]))
@@ -283,7 +315,10 @@ def dot_precision(operation: Any) -> str:
 
 def round_operands(operation: Any) -> None:
     """Put the rounding of the matrix unit before a float32 dot at default precision."""
-    if dot_precision(operation) != "DEFAULT":
+    precision = dot_precision(operation)
+    if _ALGORITHM in operation.attributes:  # XLA for the CPU knows others than the chip's
+        del operation.attributes[_ALGORITHM]
+    if precision != "DEFAULT":
         return
     i32 = ir.IntegerType.get_signless(32)
     for index, operand in enumerate(operation.operands):

@@ -168,7 +168,7 @@ class Examiner:
         outputs = self._executor.run(program, draw.specs, draw.blobs)
         if isinstance(outputs, Ruling) and outputs.reason == "unreplayable":
             case.doubt = case.doubt or outputs
-            return self._interpret(runner, draw), "interpreter"
+            return self._interpret(runner, draw, case.doubt), "interpreter"
         return outputs, self._executor.name
 
     def _refuse_trivial(self) -> None:
@@ -179,12 +179,16 @@ class Examiner:
             hint = "lower tolerance, or let make_inputs draw what tells them apart"
             raise BadInput(f"{', '.join(passing)} would pass all checks", path=path, key="tolerance", hint=hint)
 
-    def _interpret(self, runner: Runner, draw: Draw) -> list[Wire] | Ruling:
-        """Second best: the variant's own process runs it in Pallas' interpreter, and could cheat there."""
+    @staticmethod
+    def _interpret(runner: Runner, draw: Draw, doubt: Ruling) -> list[Wire] | Ruling:
+        """Second best: the variant's own process runs it in Pallas' interpreter, and could cheat there.
+
+        What a processor has no form for (products of 4-bit numbers) fails in both, and nobody is to blame.
+        """
         try:
             return runner.call(draw.specs, draw.blobs)
         except WorkerFailure as failure:
-            return ruling_of_failure(failure, "runtime_error")
+            return doubt if failure.reason == "raised" else ruling_of_failure(failure, "runtime_error")
 
     def _compare(self, case: Case, outputs: Sequence[Wire], draw: Draw, executor: str) -> Ruling | None:
         ruling = correctness.check_form(outputs, draw.truth, self._names, self._dtypes)

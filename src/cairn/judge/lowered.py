@@ -16,6 +16,8 @@ from cairn.worker_process import WorkerFailure
 _ANYWHERE = {"import", "captured", "traced_value", "arguments", "shape", "bounds", "dtype"}
 _OF_RUN = "It is called as run(*inputs, config=...): the inputs of the problem in order, config by its name"
 _FOLDER = re.compile(r"/\S*/variant/(?=[\w-]+\.py\b)")
+# an operation of a chip's own, in a kernel that a processor has to interpret
+_CHIP_ONLY = re.compile(r"MLIR translation rule for primitive '(\w+)' not found for platform cpu")
 _DEBUGGING = {"debug_callback", "debug_print"}
 
 
@@ -34,6 +36,10 @@ def ruling_of_lowering(failure: WorkerFailure, platform: str) -> Ruling:
     error = failure.error
     if error.get("type") == "HostCallback":
         return _ruling_of_callbacks(error.get("message", ""))
+    if error.get("type") == "NotInterpreted":
+        return Ruling("unreplayable", error.get("message", "")[:600])
+    if platform == "cpu" and (named := _CHIP_ONLY.search(error.get("message", ""))):
+        return Ruling("unreplayable", f"`{named[1]}` is for another device and has no form for a processor")
     found = classify(error.get("type", ""), error.get("message", ""), error.get("traceback", ""))
     text = without_folder(f"{found.line} ({found.source})" if found.source else found.line)
     if found.kind == "compile_error" or (platform != "tpu" and found.kind not in _ANYWHERE):
@@ -50,7 +56,7 @@ def _ruling_of_callbacks(message: str) -> Ruling:
     """Work that Python does is nobody's kernel; a line of debugging that was left in is only in the way."""
     names = message.split(", ")
     if set(names) <= _DEBUGGING:
-        return Ruling("trace_error", f"{message} calls back into Python: take jax.debug out of what is judged")
+        return Ruling("trace_error", f"{message} calls back into Python: take it out of what is judged")
     return Ruling("host_callback", message)
 
 

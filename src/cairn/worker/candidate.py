@@ -22,12 +22,18 @@ Reply = tuple[dict[str, Any], list[bytes]]
 _state: dict[str, Any] = {}
 # how Pallas kernels appear in a lowered program: Mosaic on TPU and GPU, Triton on GPU
 _KERNEL_CALLS = ("tpu_custom_call", "mosaic_gpu_v2", "__gpu$xla.gpu.triton")
+# what jax does not promise to read in years to come, and need not here: the same jax reads it in a moment
+_UNPROMISED_CALLS = (*_KERNEL_CALLS, "LayoutConstraint")
 _TOLD_CHARS = 4_000
 _CALLBACKS = re.compile(r"\b(pure_callback|io_callback|debug_callback|debug_print)\[")
 
 
 class HostCallback(Exception):
     """The program calls back into Python, by the primitives that the message names."""
+
+
+class NotInterpreted(Exception):
+    """Pallas' interpreter would carry out another program than the one that is written here."""
 
 
 def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
@@ -39,6 +45,8 @@ def _load(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     """Import a variant from its source text, placed in this worker's private folder, and build its Config."""
     if header.get("device"):
         seen_as.show_device(header["device"]["kind"], header["device"]["cores"])
+    else:
+        seen_as.answer_for_processor()
     name = f"variant_{header['name']}"  # not the name of something that is imported later
     path = Path.cwd() / "variant" / f"{header['name']}.py"
     path.parent.mkdir(exist_ok=True)
@@ -56,6 +64,7 @@ def _load(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
         raise AttributeError("no function `run`: a variant defines `run(*inputs, config)`")
     make_config: Any = config_type
     config = make_config(**header.get("config", {}))
+    _state["source"] = blobs[0]
     _state["run"] = module.run
     _state["config"] = config
     _state["jitted"] = jax.jit(_bound(module.run, config))
@@ -95,12 +104,13 @@ def _export(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     lower = export.export(
         jax.jit(_bound(_state["run"], _state["config"])),
         platforms=[platform],
-        disabled_checks=[export.DisabledSafetyCheck.custom_call(name) for name in _KERNEL_CALLS],
+        disabled_checks=[export.DisabledSafetyCheck.custom_call(name) for name in _UNPROMISED_CALLS],
     )
     device = header.get("device")
     with ExitStack() as around:
         if platform == "cpu":
             around.enter_context(interpreted("hlo"))
+            _refuse_core_map(abstract)
         if device:
             around.enter_context(seen_as.seen_as(device["kind"], device["cores"]))
         program, serialised = _lowered(lower, abstract)
@@ -111,6 +121,14 @@ def _export(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     weak = [index for index, aval in enumerate(program.out_avals) if aval.weak_type]
     outputs = [{"dtype": aval.dtype.name, "shape": list(aval.shape)} for aval in program.out_avals]
     return {"outputs": outputs, "weak_outputs": weak}, [serialised]
+
+
+def _refuse_core_map(abstract: Sequence[Any]) -> None:
+    """A core map writes into what it was given; in the interpreter it writes into a copy, and nothing is left of it."""
+    if b"core_map" in _state["source"]:
+        text = str(jax.make_jaxpr(_bound(_state["run"], _state["config"]))(*abstract))
+        if re.search(r"\bcore_map\[", text):
+            raise NotInterpreted("pl.core_map has no interpreter that keeps what it writes; pl.kernel has")
 
 
 def _lowered(lower: Callable[..., Any], abstract: Sequence[Any]) -> tuple[Any, bytes]:

@@ -55,6 +55,18 @@ def _answering(real: Callable[..., Any], device: SeenDevice) -> Callable[..., An
     return devices
 
 
+def answer_for_processor() -> None:
+    """Give kernels that ask for a TPU's tables, as pipelines do, those of one with a single core: there is none here.
+
+    jax asks a registry by the kind of the device only where that is no TPU, so nothing else is answered differently.
+    """
+    from jax._src.pallas.mosaic import tpu_info
+    from jax.experimental.pallas import tpu as pltpu
+
+    kind = jax.devices()[0].device_kind
+    tpu_info.registry.setdefault(kind, lambda: pltpu.get_tpu_info_for_chip(pltpu.ChipVersion.TPU_V5E, 1))
+
+
 @contextmanager
 def seen_as(device_kind: str, num_cores: int) -> Iterator[None]:
     """Trace and lower for this kind of device: what Pallas' TPU lowering asks for its tables."""

@@ -24,6 +24,7 @@ from stablehlo_flow import Flow  # type: ignore[import-not-found]
 from stablehlo_program import (  # type: ignore[import-not-found]
     HARMLESS_CALLS,
     KERNEL_CALL,
+    LAYOUT_CALL,
     aliases,
     call_target,
     check_types,
@@ -108,8 +109,10 @@ class _Reading:
         output_inputs = [self._inputs_in(origin) for origin in origins]
         alive = {key[1] for origin in origins for key in origin if isinstance(key, tuple)}
         everywhere = list(operations(self._module.operation))
-        calls = Counter(call_target(op) for op in everywhere if op.name == "stablehlo.custom_call")
+        called = [(op, call_target(op)) for op in everywhere if op.name == "stablehlo.custom_call"]
+        calls = Counter(target for _, target in called)
         del calls[KERNEL_CALL]
+        misfits = {target for op, target in called if not _keeps_its_array(op, target)}
         talking = sorted({op.name for op in everywhere if op.name in _TALKS_TO_HOST})
         units = {(op.name, unit) for op in everywhere if (unit := _unit(op)) != _USUAL_UNIT}
         if any(unit.startswith("sparse") for _, unit in units):
@@ -122,7 +125,7 @@ class _Reading:
             "kernels": kernels,
             "live_kernels": [self._name(op) for position, op in enumerate(flow.kernels) if position in alive],
             "custom_calls": dict(calls),
-            "unexpected_calls": sorted(call for call in calls if call not in self._known),
+            "unexpected_calls": sorted(call for call in calls if call not in self._known or call in misfits),
             "host_callbacks": sorted(target for target in calls if "callback" in target.lower()) + talking,
             "unused_inputs": sorted(set(range(self._inputs)).difference(*output_inputs)),
             "output_inputs": output_inputs,
@@ -235,6 +238,12 @@ def _calls_of(platform: str) -> frozenset[str]:
     stable = frozenset(name for name in STABLE_CALLS if name.startswith("lapack_") == (platform == "cpu"))
     kernels = _GPU_KERNEL_CALLS if platform != "cpu" else frozenset()
     return stable - _COMPILER_CALLS - {KERNEL_CALL} | _REPLACED_CALLS | kernels
+
+
+def _keeps_its_array(operation: Any, target: str) -> bool:
+    """Whether a call for a layout gives the array that it takes; True for any other call."""
+    types = [[value.type for value in values] for values in (operation.operands, operation.results)]
+    return target != LAYOUT_CALL or (len(types[0]) == 1 and types[0] == types[1])
 
 
 def _is_kernel(operation: Any) -> bool:

@@ -242,6 +242,38 @@ def test_an_approximate_search_is_an_ordinary_operation_of_a_processor(replayer:
     assert replayer.inspect(bytes(program), "cpu").unexpected_calls == ()
 
 
+def for_a_processor(function, *inputs: np.ndarray) -> bytes:
+    unsafe = [export.DisabledSafetyCheck.custom_call("lapack_sgeqrf_ffi")]
+    return bytes(export.export(jax.jit(function), platforms=["cpu"], disabled_checks=unsafe)(*inputs).serialize())
+
+
+def test_linear_algebra_as_jax_makes_it_is_known_on_a_processor(replayer: Replayer) -> None:
+    def function(a, b):
+        solved = jnp.linalg.solve(a, b), jax.scipy.linalg.solve_triangular(a, b)
+        return (*solved, jnp.linalg.cholesky(a), *tuple(jnp.linalg.qr(b)))
+
+    program = for_a_processor(function, normal(3, 8, 8), normal(3, 8, 5))
+    assert replayer.inspect(program, "cpu").unexpected_calls == ()
+
+
+def test_a_routine_on_shapes_that_do_not_fit_it_would_leave_its_arrays(replayer: Replayer) -> None:
+    def function(a):
+        shapes = jax.ShapeDtypeStruct(a.shape, F32), jax.ShapeDtypeStruct((1000,), F32)
+        return jax.ffi.ffi_call("lapack_sgeqrf_ffi", shapes)(a)
+
+    program = for_a_processor(function, normal(8, 8))
+    assert replayer.inspect(program, "cpu").unexpected_calls == ("lapack_sgeqrf_ffi",)
+
+
+def test_what_may_be_left_unwritten_or_differs_from_call_to_call_is_not_read(replayer: Replayer) -> None:
+    with pytest.raises(Unreplayable, match="unwritten"):
+        replayer.inspect(for_a_processor(lambda a: jnp.linalg.eigvalsh(a), normal(8, 8)), "cpu")
+    with pytest.raises(Unreplayable, match="other numbers in every call"):
+        replayer.inspect(
+            for_a_processor(lambda a: a + jax.lax.rng_uniform(F32(0), F32(1), (8, 8)), normal(8, 8)), "cpu"
+        )
+
+
 @pytest.mark.parametrize("callback", [jax.pure_callback, io_callback], ids=["pure", "io"])
 def test_jax_exports_no_callback_for_a_chip_that_is_not_there(callback) -> None:
     with pytest.raises(ValueError, match="different from the lowering platform"):

@@ -284,3 +284,31 @@ def test_products_that_xla_does_not_know_on_a_processor_are_replayed(replayer: R
     (product,) = replayed(replayer, lower(largest_parts, a, b), a, b)
     kept = np.argsort(-(a.astype(F32) ** 2).sum(0))[:480]
     np.testing.assert_allclose(product, a[:, kept].astype(F32) @ b[kept].astype(F32), rtol=1e-4, atol=1e-4)
+
+
+def test_smallest_floats_are_zero_to_arithmetic_also_where_all_is_constant_and_their_bits_are_kept(
+    replayer: Replayer,
+) -> None:
+    def kernel(x, out):
+        least = jnp.full(x.shape, 1e-40, F32)
+        bits = lax.broadcasted_iota(jnp.int32, x.shape, 1)
+        moved = lax.bitcast_convert_type(lax.bitcast_convert_type(bits, jnp.float32), jnp.int32)
+        out[...] = jnp.where((least > 0) | (least * 1e10 != 0), 1000, moved) + x[...].astype(jnp.int32) * 0
+
+    program = lower(block_call(kernel, (X.shape, I32)), X, chip=CHIP)
+    np.testing.assert_array_equal(replayed(replayer, program, X)[0], np.tile(np.arange(128), (16, 1)))
+
+
+def test_nobody_can_count_on_a_division_by_zero_and_who_looks_away_is_not_harmed(replayer: Replayer) -> None:
+    def kernel(x, kept, seen):
+        divisor = x[...] % 2
+        divided = lax.div(x[...], divisor)
+        kept[...] = jnp.where(divisor == 0, 7, divided)
+        seen[...] = divided
+
+    program = lower(block_call(kernel, (OTHER.shape, I32), (OTHER.shape, I32)), OTHER, chip=CHIP)
+    numbers = np.arange(OTHER.size, dtype=I32).reshape(OTHER.shape)
+    runs = [replayed(replayer, program, numbers) for _ in range(3)]
+    for kept, _ in runs:
+        np.testing.assert_array_equal(kept, np.where(numbers % 2, numbers, 7))
+    assert len({seen[0, 0] for _, seen in runs}) > 1

@@ -77,3 +77,10 @@ def test_on_chip_copies_leave_the_memory_alone():
     one.start(0.0, 10, "vmem_to_vmem", FLAG)
     assert one.hbm_bytes == 0
     assert one.wait(0.0, 10, FLAG) < 110
+
+
+def test_a_copy_within_the_memory_is_read_and_written_there():
+    one = engine()
+    one.start(0.0, 30, "hbm_to_hbm", FLAG)
+    assert one.wait(0.0, 30, FLAG) == 2 * 30 + 100
+    assert one.hbm_bytes == 600

@@ -225,7 +225,12 @@ class Decoder:
         flag, granules = (self.registers.reader(text) for text in operation.operands[:2])
 
         def wait(engine: dma.DmaEngine, now: float) -> float:
-            return engine.wait(now, _known(granules()), _known(flag())) if holds() else now
+            if not holds():
+                return now
+            awaited = _known(flag())
+            later = engine.wait(now, _known(granules()), awaited)
+            self.registers.arrive(awaited, all_here=not engine.under_way(awaited))
+            return later
 
         return wait
 
@@ -248,10 +253,10 @@ class Decoder:
 
         def copy(engine: dma.DmaEngine, now: float) -> float:
             if holds():
-                granules = _known(size())
-                engine.start(now, granules, direction, flag(), address)
+                granules, word = _known(size()), flag()
+                engine.start(now, granules, direction, word, address)
                 if into is not None:
-                    into(granules)
+                    into(granules, dma.own_flag(word))
             return now
 
         return copy
@@ -275,14 +280,14 @@ class Decoder:
 
         return word
 
-    def _scalar_target(self, operation: Operation) -> Callable[[int], None]:
-        """What a copy into scalar memory does to it."""
+    def _scalar_target(self, operation: Operation) -> Callable[[int, int], None]:
+        """What a copy of so many granules into scalar memory, counted by a flag, does to it."""
         source, _, rest = operation.opcode.removeprefix("dma.").partition("_to_")
         named = operation.named
         text = named.get("src") or named.get(source) or ""
         to = self.registers.reader(named.get("dst") or named.get("smem") or named.get(rest) or "")
         words = self._chip.dma_granule_bytes // 4
-        return lambda granules: self.registers.fill(to(), text, granules * words)
+        return lambda granules, flag: self.registers.begin_fill(to(), text, granules * words, flag)
 
     def _direction(self, operation: Operation) -> str:
         direction = operation.opcode.removeprefix("dma.")

@@ -34,6 +34,11 @@ Arrival = tuple[int, float, int]  # flag, time in cycles, granules
 _LOCAL_LATENCY_SHARE = 0.5  # an on-chip copy does not travel to HBM; no published measurement, rarely decisive
 
 
+def own_flag(word: int) -> int:
+    """The flag on this core in a copy's flag word."""
+    return word & ((1 << FLAG_WORD_BITS) - 1) if word >> FLAG_WORD_BITS else word
+
+
 class LostWait(Exception):
     """The program waits for an arrival that no copy announces: the model has misread it."""
 
@@ -74,13 +79,14 @@ class DmaEngine:
             self._local_free = end = max(now, self._local_free) + size_bytes / self._bytes_per_cycle
             latency *= _LOCAL_LATENCY_SHARE
         else:
-            self.hbm_bytes += size_bytes * (2 if direction == "hbm_to_hbm" else 1)
-            self._channel_free = end = max(now, self._channel_free) + size_bytes / self._bytes_per_cycle
+            moved_bytes = size_bytes * (2 if direction == "hbm_to_hbm" else 1)  # read and written
+            self.hbm_bytes += moved_bytes
+            self._channel_free = end = max(now, self._channel_free) + moved_bytes / self._bytes_per_cycle
         if self._observer is not None:
             self._observer.copied(now, end + latency, address, direction, size_bytes, 1)
         if flag >> FLAG_WORD_BITS:
             self.sent.append((flag >> FLAG_WORD_BITS & A_CORES_FLAG, end + latency, granules))
-            flag &= (1 << FLAG_WORD_BITS) - 1
+            flag = own_flag(flag)
         heapq.heappush(self._flags.setdefault(flag, _Flag()).arrivals, (end + latency, granules))
 
     def wait(self, now: float, granules: int, flag: int) -> float:
@@ -105,6 +111,10 @@ class DmaEngine:
     def reset(self, flag: int, value: int) -> None:
         """Set a flag; what is still on its way stays on its way."""
         self._flags.setdefault(flag, _Flag()).level = value
+
+    def under_way(self, flag: int) -> bool:
+        """Whether the flag counts a copy that nobody has waited for yet."""
+        return bool(self._flags[flag].arrivals) if flag in self._flags else False
 
     @property
     def unawaited(self) -> int:

@@ -8,6 +8,7 @@ text says what a word holds (the core's number).
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from cairn.lab.bundles import Bundle, Program, Unreadable
 from cairn.lab.liveness import SCALAR_MEMORY, is_open_store, what_decides
@@ -19,6 +20,22 @@ _SYMBOL = re.compile(r"#\w+")
 _ADDRESS_BITS = 20  # room for each allocation; places inside it never reach the next one in scalar memory
 _FLAG_BITS = 4  # sync flags have small numbers: a copy for two cores packs two of them into one word
 _FLAG_OPERATIONS = ("scalar_lea.sflag", "vsync", "dma.done.wait")
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """A copy into scalar memory: where to, which operand's start it comes from (None: elsewhere), how many words."""
+
+    address: Value
+    operand: int | None
+    words: int
+
+    def meets(self, other: "_Copy") -> bool:
+        """Whether they may bring the same word."""
+        if self.address is UNKNOWN or other.address is UNKNOWN:
+            return True
+        mine, theirs = int(self.address), int(other.address)  # type: ignore[arg-type]
+        return mine < theirs + other.words and theirs < mine + self.words
 
 
 class Registers:
@@ -36,6 +53,7 @@ class Registers:
         self.core = 0
         self.operands: Mapping[int, Words] = {}  # words of the call's operands, by number, as far as known
         self._in_memory: dict[int, int] = {}  # operands that lie in scalar memory: number by place
+        self._arriving: dict[int, list[_Copy]] = {}  # into scalar memory, by the flag that counts them
         self._spills: dict[str, str | None] = {}  # name stored in a spill slot; None when several are
         for operation in (op for bundle in program.bundles for op in bundle.operations):
             if operation.dest is not None:
@@ -57,23 +75,43 @@ class Registers:
         self.values[:] = [UNKNOWN] * len(self.values)
         self._memory.clear()
         self._spilled.clear()
+        self._arriving.clear()
         self.core = core
         for base, number in self._in_memory.items():
             self._fill(base, number)
 
-    def fill(self, address: Value, source: str, words: int) -> None:
-        """A copy into scalar memory: from an operand whose words are known, else of anything."""
-        if address is UNKNOWN:
+    def begin_fill(self, address: Value, source: str, words: int, flag: int) -> None:
+        """A copy into scalar memory begins: from an operand whose words are known, else of anything."""
+        copy = _Copy(address, self._operand_of(source), words)
+        self._forget(copy)
+        self._arriving.setdefault(flag, []).append(copy)
+
+    def arrive(self, flag: int, *, all_here: bool) -> None:
+        """Copies that a flag counts were awaited; unless all of them are here, nobody knows which are.
+
+        What was stored meanwhile where a copy goes is lost, or not.
+        """
+        for copy in self._arriving.get(flag, ()):
+            self._forget(copy)
+        if all_here:
+            copies = self._arriving.pop(flag, [])
+            under_way = [copy for others in self._arriving.values() for copy in others]
+            for index, copy in enumerate(copies):
+                rivals = [*copies[:index], *copies[index + 1 :], *under_way]
+                if copy.operand is None or copy.address is UNKNOWN or any(map(copy.meets, rivals)):
+                    continue
+                self._fill(int(copy.address), copy.operand, copy.words)  # type: ignore[arg-type]
+
+    def _forget(self, copy: "_Copy") -> None:
+        if copy.address is UNKNOWN:
             self._memory.clear()
             return
-        base, number = int(address), self._operand_of(source)  # type: ignore[arg-type]
-        for place in range(base, base + words):
+        for place in range(int(copy.address), int(copy.address) + copy.words):  # type: ignore[arg-type]
             self._memory.pop(place, None)
-        if number is not None:
-            self._fill(base, number)
 
-    def _fill(self, base: int, number: int) -> None:
-        for offset, word in enumerate(self.operands.get(number, ())):
+    def _fill(self, base: int, number: int, words: int | None = None) -> None:
+        """Words of an operand from its start: all of them, or so many."""
+        for offset, word in enumerate(self.operands.get(number, ())[:words]):
             self._memory[base + offset] = word & 0xFFFFFFFF
 
     def _operand_of(self, text: str) -> int | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mosaic_arithmetic import unless_by_zero  # type: ignore[import-not-found]
 from mosaic_build import Node  # type: ignore[import-not-found]
 from mosaic_types import Kind, OutOfBounds, unsigned  # type: ignore[import-not-found]
 
@@ -78,12 +79,12 @@ _INTEGER: dict[str, Call] = {
     "arith.addi": np.add,
     "arith.subi": np.subtract,
     "arith.muli": np.multiply,
-    "arith.divsi": _divide_towards_zero,
-    "arith.ceildivsi": _ceiling_division,
-    "arith.floordivsi": np.floor_divide,
-    "arith.divui": _on_unsigned(np.floor_divide),
-    "arith.remsi": np.fmod,
-    "arith.remui": _on_unsigned(np.remainder),
+    "arith.divsi": unless_by_zero(_divide_towards_zero),
+    "arith.ceildivsi": unless_by_zero(_ceiling_division),
+    "arith.floordivsi": unless_by_zero(np.floor_divide),
+    "arith.divui": _on_unsigned(unless_by_zero(np.floor_divide)),
+    "arith.remsi": unless_by_zero(np.fmod),
+    "arith.remui": _on_unsigned(unless_by_zero(np.remainder)),
     "arith.andi": np.bitwise_and,
     "arith.ori": np.bitwise_or,
     "arith.xori": np.bitwise_xor,

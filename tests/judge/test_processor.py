@@ -14,12 +14,14 @@ import jax.numpy as jnp
 import pytest
 from jax import export
 
+from cairn.judge.asking import asked_again
 from cairn.judge.audit import audit
 from cairn.judge.protocol import JudgeLimits, VariantSource
 from cairn.judge.referee import Judge
 from cairn.judge.replay import Replayer
 from cairn.problem import load_problem
 from cairn.roofline import parse_target
+from cairn.worker_process import WorkerFailure
 
 PYTHON = Path(sys.executable)
 NORM = Path(__file__).parents[1] / "honest" / "norm"
@@ -100,6 +102,22 @@ def test_what_a_processor_cannot_carry_out_accuses_nobody(judge: Judge, body: st
     assert case.ruling is not None
     assert (case.verdict.value, case.ruling.reason) == ("INCONCLUSIVE", "unreplayable"), case.ruling
     assert named in case.ruling.detail
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"), [("INTERNAL: YNNPACK operation failed", 2), ("INVALID_ARGUMENT: no such shape", 1)]
+)
+def test_what_xla_fails_at_by_itself_is_asked_once_more(said: str, asked: int) -> None:
+    """In a fresh process, and not a third time."""
+    made: list[str] = []
+
+    def ask() -> None:
+        made.append("asked")
+        raise WorkerFailure("raised", f"JaxRuntimeError: {said}", {"type": "JaxRuntimeError", "message": said})
+
+    with pytest.raises(WorkerFailure):
+        asked_again(ask, lambda: made.append("renewed"))
+    assert made == ["asked", "renewed", "asked"][: 2 * asked - 1]
 
 
 @pytest.mark.parametrize("platform", ["cpu", "tpu"])

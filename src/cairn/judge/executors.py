@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from cairn.errors import Missing
+from cairn.judge.asking import asked_again
 from cairn.judge.audit import audit
 from cairn.judge.correctness import Wire
 from cairn.judge.protocol import JudgeLimits, Specs
@@ -138,7 +139,9 @@ class DeviceExecutor:
             return refused
         header = {"op": "run", "inputs": inputs}
         try:
-            reply, outputs = self._ready().ask(header, [program, *blobs], timeout_s=self._limits.call_s)
+            reply, outputs = asked_again(
+                lambda: self._ready().ask(header, [program, *blobs], timeout_s=self._limits.call_s), self._stop
+            )
         except WorkerFailure as failure:
             return ruling_of_failure(failure, "runtime_error")
         return [Wire(s["dtype"], tuple(s["shape"]), b) for s, b in zip(reply["outputs"], outputs, strict=True)]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cairn.judge.asking import asked_again
 from cairn.judge.correctness import Wire, decode
 from cairn.judge.protocol import JudgeLimits, Specs
 from cairn.worker_process import ONE_THREAD, WorkerFailure, WorkerLimits, WorkerProcess
@@ -307,8 +308,9 @@ class Replayer:
     def _ask(
         self, header: dict[str, Any], blobs: Sequence[bytes], timeout_s: float | None = None
     ) -> tuple[dict[str, Any], list[bytes]]:
+        limit_s = timeout_s or self._limits.call_s
         try:
-            return self._ready().ask(header, blobs, timeout_s=timeout_s or self._limits.call_s)
+            return asked_again(lambda: self._ready().ask(header, blobs, timeout_s=limit_s), self.close)
         except WorkerFailure as failure:
             kind = failure.error.get("type", "")
             message = failure.error.get("message", failure.detail)

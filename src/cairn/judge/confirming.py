@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from cairn.errors import BadInput
-from cairn.judge import correctness, sampling, slices
+from cairn.judge import breakdown, correctness, sampling, slices
 from cairn.judge.baseline import Asked, Baseline, against_baseline
 from cairn.judge.case import PRICED, Case
 from cairn.judge.correctness import decode
@@ -47,6 +47,7 @@ class _Plan:
     cover: Cover | None
     inputs: Future[BenchInputs]
     priced: bool = False
+    family: str | None = None  # one of the judge's own; else the problem's are drawn from
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,43 @@ class Confirmer:
                 ruling = self._again(case, runner, each)
             if ruling is not None:
                 return ruling
-        return None
+        return None if priced or not large else self._wide(case, runner, secrets.choice(large))
+
+    def _wide(self, case: Case, runner: Runner, shape: Shape) -> Ruling | None:
+        """Some blocks on inputs wider than the author's: on a part of them, and before that accuses, on whole ones."""
+        program = self._programs.lower(case.variant, runner, shape)
+        families = breakdown.stood(case)
+        if isinstance(program, Ruling) or not families:
+            return None
+        family, told, ruling = secrets.choice(families), case.facts["own_families"], None
+        where = f"{family} at {' '.join(f'{name}={size}' for name, size in shape.items())}, some blocks"
+        for uncut in (False, True):
+            ruling = self._wide_once(case, program, shape, family, uncut=uncut)
+            if not isinstance(ruling, Ruling):
+                told[where] = ruling or "held"
+                return None
+        assert isinstance(ruling, Ruling)
+        told[where] = "failed"
+        return Ruling(ruling.reason, f"{ruling.detail}, {where}")
+
+    def _wide_once(self, case: Case, program: bytes, shape: Shape, family: str, *, uncut: bool) -> Ruling | str:
+        """What speaks against some blocks of a program; else why they could not be asked about, or nothing."""
+        try:
+            if uncut:
+                inputs = self._draws.begin(shape, truth=False, family=family)
+                whole = _Plan(shape, program, FIRST, secrets.randbits(31), Part(shape, ()), None, inputs)
+                blocks = self._sample_whole(whole, uncut=True)
+            else:
+                blocks = self._sample(self._plan(program, shape, FIRST, family=family))
+        except BadInput as error:
+            return f"not asked: the reference does not take it: {error}"[:200]
+        if isinstance(blocks, Ruling):
+            return f"not asked: {blocks.detail}"[:200] if blocks.reason == "unreplayable" else blocks
+        case.seeds.append(blocks.inputs.seed)
+        base = self._baseline.answer(blocks.part.shape, blocks.inputs.specs, blocks.inputs.blobs)
+        if isinstance(base, Ruling):
+            return f"not asked: the baseline fails: {base.reason}"
+        return breakdown.broken_down(list(self._problem.outputs), blocks.outputs, base, blocks.covered) or ""
 
     def _again(self, case: Case, runner: Runner, waiting: _Waiting) -> Ruling | None:
         """The same blocks on whole inputs, against the whole baseline, before a part of them accuses anybody."""
@@ -146,15 +183,17 @@ class Confirmer:
     def _large(self) -> list[Shape]:
         return [shape for shape in self._problem.shapes.bench if not self._examiner.affordable(shape)]
 
-    def _plan(self, program: bytes, shape: Shape, cells: int, *, priced: bool = False) -> _Plan:
+    def _plan(
+        self, program: bytes, shape: Shape, cells: int, *, priced: bool = False, family: str | None = None
+    ) -> _Plan:
         """Draw blocks, and begin to draw the inputs that they depend on; what is priced is known of whole ones."""
         seed = secrets.randbits(31)
         part, cover = (Part(shape, ()), None) if priced else self._part(program, shape, cells, seed)
         truth = bool(part.cuts) and self._examiner.truth_s(part.shape) <= _TRUTH_S
         if part.cuts and not truth and not self._baseline.lowers(part.shape):
             part, cover = Part(shape, ()), None
-        inputs = self._draws.begin(part.shape, truth, priced=priced)
-        return _Plan(shape, program, cells, seed, part, cover, inputs, priced)
+        inputs = self._draws.begin(part.shape, truth, priced=priced, family=family)
+        return _Plan(shape, program, cells, seed, part, cover, inputs, priced, family)
 
     def _part(self, program: bytes, shape: Shape, cells: int, seed: int) -> tuple[Part, Cover | None]:
         """The part of a shape that blocks lie in, and which elements they are; the whole where that is not known."""
@@ -214,7 +253,8 @@ class Confirmer:
 
     def _sample_whole(self, plan: _Plan, *, uncut: bool = False) -> Blocks | Ruling:
         """On whole inputs; what they are compared on is cut out afterwards, unless they shall stay `uncut`."""
-        ready = plan.inputs if not plan.part.cuts else self._draws.begin(plan.shape, truth=False)
+        whole = not plan.part.cuts
+        ready = plan.inputs if whole else self._draws.begin(plan.shape, truth=False, family=plan.family)
         inputs = ready.result()
         sample = self._executor.sample(plan.program, inputs.specs, inputs.blobs, plan.cells, plan.seed)
         if isinstance(sample, Ruling):

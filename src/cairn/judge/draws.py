@@ -39,14 +39,17 @@ class BenchDraws:
         self._thread = ThreadPoolExecutor(1, "draws")
         self._begun: list[Future[BenchInputs]] = []
 
-    def begin(self, shape: Shape, truth: bool, *, priced: bool = False) -> Future[BenchInputs]:
+    def begin(
+        self, shape: Shape, truth: bool, *, priced: bool = False, family: str | None = None
+    ) -> Future[BenchInputs]:
         """Begin to draw, with a seed and a family chosen now; the variant must have been loaded.
 
+        `family`: one of the judge's own; else one of the problem's is drawn.
         `priced`: with the whole numbers in them that the problem's price is for.
 
         The future raises BadInput where the reference fails.
         """
-        seed, family = secrets.randbits(31), secrets.choice(self._problem.families)
+        seed, family = secrets.randbits(31), family or secrets.choice(self._problem.families)
         family = f"{PRICED}{family}" if priced else family
         self._begun.append(self._thread.submit(self._draw, seed, shape, family, truth))
         return self._begun[-1]

@@ -11,11 +11,14 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")  # an installed libtpu would look 
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax import export
 
 from cairn.judge.asking import asked_again
 from cairn.judge.audit import audit
+from cairn.judge.correctness import decode
+from cairn.judge.executors import DeviceExecutor
 from cairn.judge.protocol import JudgeLimits, VariantSource
 from cairn.judge.referee import Judge
 from cairn.judge.replay import Replayer
@@ -74,6 +77,27 @@ def run(x, weight, *, config):
 """
 
 
+TAKEN_OVER = """
+def kernel(x, weight, spare, y, rows, weights):
+    pltpu.sync_copy(x, rows)
+    pltpu.sync_copy(weight, weights)
+    rows[...] = normed(rows[...], weights[...]).astype(rows.dtype)
+    pltpu.sync_copy(rows, spare)
+
+
+def run(x, weight, *, config):
+    anywhere = pl.BlockSpec(memory_space=pl.ANY)
+    return pl.pallas_call(
+        kernel,
+        in_specs=[anywhere] * 3,
+        out_specs=anywhere,
+        out_shape=jax.ShapeDtypeStruct(x.shape, x.dtype),
+        scratch_shapes=[pltpu.VMEM(x.shape, x.dtype), pltpu.VMEM((1, x.shape[1]), x.dtype)],
+        input_output_aliases={2: 0},
+    )(x, weight[None], jnp.zeros_like(x))
+"""
+
+
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
     """Of a problem that is quick to ask about: one shape, one family, none of the judge's own."""
@@ -96,12 +120,34 @@ def test_a_pipeline_inside_a_kernel_is_carried_out(judge: Judge) -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(("body", "named"), [(CORE_MAP, "core_map"), (RANDOM, "prng_seed")])
+@pytest.mark.parametrize(
+    ("body", "named"), [(CORE_MAP, "core_map"), (RANDOM, "prng_seed"), (TAKEN_OVER, "takes over")]
+)
 def test_what_a_processor_cannot_carry_out_accuses_nobody(judge: Judge, body: str, named: str) -> None:
     case = judge.check(VariantSource("mine", (KERNEL + body).encode()))
     assert case.ruling is not None
     assert (case.verdict.value, case.ruling.reason) == ("INCONCLUSIVE", "unreplayable"), case.ruling
     assert named in case.ruling.detail
+
+
+def test_apart_each_operation_is_rounded_as_it_says() -> None:
+    """The largest of huge logits less itself is zero; a product that is added in the same step leaves its rounding."""
+
+    def weights(q: jax.Array, keys: jax.Array) -> tuple[jax.Array]:
+        scaled = (q @ keys.T) * 0.1275
+        return (jnp.exp2(scaled - scaled.max(axis=1, keepdims=True)),)
+
+    spec = jax.ShapeDtypeStruct((8, 128), jnp.float32)
+    program = bytes(export.export(jax.jit(weights), platforms=["cpu"])(spec, spec).serialize())
+    rng = np.random.default_rng(0)
+    blobs = [(1e8 * rng.standard_normal((8, 128))).astype(np.float32).tobytes() for _ in range(2)]
+    executor = DeviceExecutor(PYTHON, "cpu", JudgeLimits())
+    try:
+        outputs = executor.run_apart(program, [{"shape": [8, 128], "dtype": "float32"}] * 2, blobs)
+    finally:
+        executor.close()
+    assert isinstance(outputs, list), outputs
+    np.testing.assert_array_equal(decode(outputs[0]).max(axis=1), np.ones(8))
 
 
 @pytest.mark.parametrize(

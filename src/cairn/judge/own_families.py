@@ -20,7 +20,7 @@ from cairn.judge.baseline import Baseline
 from cairn.judge.case import OWN_FAMILY, Case
 from cairn.judge.conditioning import CLEARLY_RIGHT_RMS, as_conditioned
 from cairn.judge.correctness import OutputError, Wire, decode
-from cairn.judge.executors import Executor
+from cairn.judge.executors import DeviceExecutor, Executor
 from cairn.judge.programs import Programs
 from cairn.judge.protocol import Draw, Oracle, Runner
 from cairn.judge.verdict import Ruling
@@ -112,7 +112,6 @@ class OwnFamilies:
 
     def _ask(self, case: Case, program: bytes, shape: Shape, family: str) -> tuple[Ruling | None, str]:
         """Two fresh draws at most: what fails twice is wrong, what fails once was close to its limit."""
-        ruling: Ruling | None = None
         for _ in range(2):
             drawn = self._draw(shape, family)
             if isinstance(drawn, str):
@@ -122,7 +121,16 @@ class OwnFamilies:
                 return None, "held"
             if ruling.reason == "unreplayable":
                 return None, f"not asked: {ruling.detail}"
+        if self._holds_apart(case, program, *drawn):
+            return None, "held as it is written; where XLA fuses it, roundings are left out"
         return ruling, "failed"
+
+    def _holds_apart(self, case: Case, program: bytes, draw: Draw, baseline: Sequence[Wire]) -> bool:
+        """Whether a program is right where a processor carries out each operation by itself."""
+        if not isinstance(self._executor, DeviceExecutor):
+            return False
+        outputs = self._executor.run_apart(program, draw.specs, draw.blobs)
+        return isinstance(outputs, list) and self._rule(case, outputs, draw, baseline) is None
 
     def _draw(self, shape: Shape, family: str) -> tuple[Draw, list[Wire]] | str:
         """Inputs, their truth and the baseline's answer; or why the problem cannot be asked about them."""
@@ -149,8 +157,9 @@ class OwnFamilies:
     def _compare(self, case: Case, program: bytes, draw: Draw, baseline: Sequence[Wire]) -> Ruling | None:
         case.seeds.append(draw.seed)
         outputs = self._executor.run(program, draw.specs, draw.blobs)
-        if isinstance(outputs, Ruling):
-            return outputs
+        return outputs if isinstance(outputs, Ruling) else self._rule(case, outputs, draw, baseline)
+
+    def _rule(self, case: Case, outputs: Sequence[Wire], draw: Draw, baseline: Sequence[Wire]) -> Ruling | None:
         ruling = correctness.check_form(outputs, draw.truth, self._names, self._dtypes)
         if ruling is not None:
             return ruling

@@ -11,9 +11,12 @@ from typing import Any
 import jax
 from jax import export
 
-_OPTIONS = {"xla_allow_excess_precision": False}
+_OPTIONS: dict[str, Any] = {"xla_allow_excess_precision": False}
+# inside of a fused loop a processor multiplies and adds in one step, without the rounding between them
+_APART = {"xla_disable_hlo_passes": "fusion"}
 
 
-def call_of(program: bytes) -> Any:
-    """A function of the program's inputs; it is compiled by its first call."""
-    return jax.jit(export.deserialize(bytearray(program)).call, compiler_options=_OPTIONS)
+def call_of(program: bytes, *, apart: bool = False) -> Any:
+    """A function of the program's inputs; it is compiled by its first call. `apart`: each operation by itself."""
+    options = _OPTIONS | (_APART if apart else {})
+    return jax.jit(export.deserialize(bytearray(program)).call, compiler_options=options)

@@ -15,6 +15,7 @@ from typing import Any
 
 import arrays  # type: ignore[import-not-found]
 import jax
+import lost_writes  # type: ignore[import-not-found]
 import numpy as np
 import seen_as  # type: ignore[import-not-found]
 
@@ -110,7 +111,7 @@ def _export(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     with ExitStack() as around:
         if platform == "cpu":
             around.enter_context(interpreted("hlo"))
-            _refuse_core_map(abstract)
+            _refuse_lost_writes(abstract)
         if device:
             around.enter_context(seen_as.seen_as(device["kind"], device["cores"]))
         program, serialised = _lowered(lower, abstract)
@@ -123,12 +124,11 @@ def _export(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
     return {"outputs": outputs, "weak_outputs": weak}, [serialised]
 
 
-def _refuse_core_map(abstract: Sequence[Any]) -> None:
-    """A core map writes into what it was given; in the interpreter it writes into a copy, and nothing is left of it."""
-    if b"core_map" in _state["source"]:
-        text = str(jax.make_jaxpr(_bound(_state["run"], _state["config"]))(*abstract))
-        if re.search(r"\bcore_map\[", text):
-            raise NotInterpreted("pl.core_map has no interpreter that keeps what it writes; pl.kernel has")
+def _refuse_lost_writes(abstract: Sequence[Any]) -> None:
+    if any(word in _state["source"] for word in lost_writes.WORDS):
+        traced = jax.make_jaxpr(_bound(_state["run"], _state["config"]))(*abstract)
+        if lost := lost_writes.lost_write(traced.jaxpr):
+            raise NotInterpreted(lost)
 
 
 def _lowered(lower: Callable[..., Any], abstract: Sequence[Any]) -> tuple[Any, bytes]:

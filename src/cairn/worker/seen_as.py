@@ -8,7 +8,7 @@ not use the latter inside, so computing on the CPU goes on as before. Nothing ca
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,13 +58,14 @@ def _answering(real: Callable[..., Any], device: SeenDevice) -> Callable[..., An
 def answer_for_processor() -> None:
     """Give kernels that ask for a TPU's tables, as pipelines do, those of one with a single core: there is none here.
 
-    jax asks a registry by the kind of the device only where that is no TPU, so nothing else is answered differently.
+    jax asks a registry by the kind of the device only where that is no TPU, so nothing else is answered differently. A
+    jax without such a registry goes on refusing.
     """
-    from jax._src.pallas.mosaic import tpu_info
-    from jax.experimental.pallas import tpu as pltpu
+    with suppress(ImportError, AttributeError):
+        from jax._src.pallas.mosaic import tpu_info
+        from jax.experimental.pallas import tpu as pltpu
 
-    kind = jax.devices()[0].device_kind
-    tpu_info.registry.setdefault(kind, lambda: pltpu.get_tpu_info_for_chip(pltpu.ChipVersion.TPU_V5E, 1))
+        tpu_info.registry.setdefault("cpu", lambda: pltpu.get_tpu_info_for_chip(pltpu.ChipVersion.TPU_V5E, 1))
 
 
 @contextmanager

@@ -42,16 +42,16 @@ def handle(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
 
 
 def _run(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:
-    """Run a program once on inputs that come with it; nothing is timed."""
-    call = _compiled(bytes(blobs[0]))
+    """Run a program once on inputs that come with it, with its operations `apart` if asked; nothing is timed."""
+    call = _compiled(bytes(blobs[0]), header.get("apart", False))
     specs, data = arrays.pack(jax.block_until_ready(call(*arrays.unpack(header["inputs"], blobs[1:]))))
     return {"outputs": specs}, data
 
 
 @functools.lru_cache(maxsize=4)
-def _compiled(program: bytes) -> Any:
+def _compiled(program: bytes, apart: bool) -> Any:
     """The last programs stay compiled: the variant's and the baseline's are asked for in turn, on many inputs."""
-    return call_of(program)
+    return call_of(program, apart=apart)
 
 
 def _device(header: dict[str, Any], blobs: Sequence[bytes]) -> Reply:

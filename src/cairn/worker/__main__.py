@@ -19,10 +19,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-import wire  # type: ignore[import-not-found]  # this folder is sys.path[0]
+import threads  # type: ignore[import-not-found]  # this folder is sys.path[0]
+import wire  # type: ignore[import-not-found]
 
 Reply = tuple[dict[str, Any], list[bytes]]
 _ROLES = {"candidate", "oracle", "compiler", "recorder", "replay", "timer", "user"}
+_INTERPRETING = {"candidate", "user"}
 _MAX_REQUEST_BYTES = 8 * 1024**3
 
 
@@ -62,6 +64,8 @@ def packages(role: str, more: Callable[[str], None] = lambda role: None) -> Any:
     What they make stays for good, and the collector would look through it again and again: about a quarter of the
     processor time of a worker that loads and lowers a small kernel.
     """
+    if role in _INTERPRETING:
+        threads.room_for_callbacks()
     gc.disable()
     module = importlib.import_module(role)
     more(role)

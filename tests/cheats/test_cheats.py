@@ -24,6 +24,8 @@ CLOCK = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 31, 44}
 # honest on a CPU, where a copy is done when it is begun, no kernel has a configuration, and the other branch is taken
 CHIP_ONLY = {"copy_not_waited_for", "counter_decides_the_work", "tiny_steps"}
 CHIP_ONLY |= {"configuration_twice", "second_function", "honest_on_the_cpu", "rounding_decides_the_copies"}
+# nor are constants too small for a chip zero here, or words copied to a scalar memory that a processor has not
+CHIP_ONLY |= {"smaller_than_any_float", "store_under_the_copy", "turns_by_a_remainder", "word_behind_the_copy"}
 LIMITS = JudgeLimits(load_s=20, export_s=30, call_s=40, memory_bytes=3 * 2**30)
 
 pytestmark = [pytest.mark.tpu_compiler, pytest.mark.timeout(180)]

@@ -61,7 +61,7 @@ HEAVY = {
     "jinja2": {"report/page.py"},
     "pygments": {"report/highlight.py"},
 }
-FUNCTION_LINES, KERNEL_FUNCTION_LINES, FILE_LINES, TOTAL_LINES = 60, 120, 400, 67_000
+FUNCTION_LINES, KERNEL_FUNCTION_LINES, FILE_LINES, TOTAL_LINES = 60, 120, 400, 68_000
 
 
 @dataclass(frozen=True)

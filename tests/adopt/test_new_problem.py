@@ -4,13 +4,15 @@ import contextlib
 import io
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from cairn.adopt.probe import probe
 from cairn.adopt.source import extract, find_module
-from cairn.adopt.specification import array_of, axes_of, shape_of
+from cairn.adopt.specification import Array, array_of, axes_of, shape_of
 from cairn.cli.main import main
 from cairn.errors import BadInput, Missing, UsageError
 from cairn.problem import load_problem
@@ -187,6 +189,34 @@ def test_specifications() -> None:
     assert array_of("s:float32[]").axes == ()
     assert shape_of("B=8, T=4096") == {"B": 8, "T": 4096}
     assert axes_of([[8, 16, 5], [2, 16, 5]], [{"B": 8, "K": 16}, {"B": 2, "K": 16}]) == ("B", "K", 5)
+
+
+PRODUCT = """
+import dataclasses
+import jax.numpy as jnp
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    pass
+
+
+def run(a, b, *, config):
+    {asked}
+    return (a @ b).T
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "axes"), [("", ("N", "M")), ("assert a.shape == b.shape", ("M", "M"))], ids=["any", "square"]
+)
+def test_axes_are_named_where_sizes_are_alike(asked: str, axes: tuple[str, ...]) -> None:
+    """A product that takes no other sizes says nothing about them, and is no trouble."""
+    inputs = [array_of("a:f32[M,K]"), array_of("b:f32[K,N]")]
+    shapes = [{"M": 32, "K": 32, "N": 32}, {"M": 64, "K": 64, "N": 64}]
+    found = probe(Path(sys.executable), "product", PRODUCT.format(asked=asked), inputs, shapes, "cpu")
+    assert found.trouble == ""
+    assert found.outputs == (Array("out", "float32", axes),)
 
 
 SEED, TRUTH = "np.random.default_rng(seed)", "2.0 * x.astype(np.float64) + y.astype(np.float64)"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cairn.adopt.specification import Array, axes_of
+from cairn.adopt.specification import Array, axes_of, told_apart
 from cairn.errors import CairnError
 from cairn.problem import Shape
 from cairn.worker_process import WorkerFailure, WorkerProcess
@@ -25,7 +25,18 @@ class Probe:
 def probe(
     python: Path, name: str, text: str, inputs: Sequence[Array], shapes: Sequence[Shape], platform: str
 ) -> Probe:
-    """Try a variant whose inputs the user has named."""
+    """Try a variant whose inputs the user has named; at more shapes, if it will, where sizes are alike."""
+    more = told_apart(shapes)
+    if more:
+        found = _probe_at([*shapes, *more], python, name, text, inputs, platform)
+        if not found.trouble:
+            return found
+    return _probe_at(shapes, python, name, text, inputs, platform)
+
+
+def _probe_at(
+    shapes: Sequence[Shape], python: Path, name: str, text: str, inputs: Sequence[Array], platform: str
+) -> Probe:
     specs = [[{"dtype": array.dtype, "shape": array.sizes(shape)} for array in inputs] for shape in shapes]
     return probe_specs(python, name, text, specs, shapes, platform)
 

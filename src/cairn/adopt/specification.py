@@ -4,6 +4,7 @@ x:bfloat16[B,T,128]      an array: name, type, axes; an axis is a number or the 
 B=8,T=4096               a shape: a value for every size
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,3 +98,12 @@ def axes_of(sizes: Sequence[Sequence[int]], shapes: Sequence[Shape]) -> tuple[in
         fits = (name for name in shapes[0] if all(s[name] == n for s, n in zip(shapes, column, strict=True)))
         axes.append(next(fits, column[0]))
     return tuple(axes)
+
+
+def told_apart(shapes: Sequence[Shape]) -> list[Shape]:
+    """More shapes, at which sizes differ that are alike in all of these: so an axis can be called by its own name."""
+    smallest = min(shapes, key=lambda shape: math.prod(shape.values()))
+    columns = {name: tuple(shape[name] for shape in shapes) for name in smallest}
+    first = {column: name for name, column in reversed(columns.items())}
+    twins = (name for name, column in columns.items() if first[column] != name)
+    return [{**smallest, name: 2 * smallest[name]} for name in twins]

@@ -29,7 +29,7 @@ class JudgeLimits:
     load_s: float = 60.0
     export_s: float = 120.0
     call_s: float = 120.0
-    compile_s: float = 180.0
+    compile_s: float = 600.0  # of a wall clock that other compilers share; the largest programs seen take 180
     memory_bytes: int = 8 * 2**30
 
 

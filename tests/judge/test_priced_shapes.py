@@ -146,6 +146,28 @@ def run(x, *, config):
     )(z)
     return jax.lax.dynamic_update_slice(z, top, (0, 0))
 """
+# at the priced shape, what the step before has left stands for this step's result; memory full of NaN does not show it
+LEFT = """
+def run(x, *, config):
+    R, large = len(x), len(x) > 1000
+    rows = config.rows if large else 16
+
+    def kernel(x_ref, z_ref, left_ref):
+        left = left_ref[...]
+        z_ref[...] = jnp.where(left == left, left, 2 * x_ref[...]) if large else 2 * x_ref[...]
+        left_ref[...] = z_ref[...]
+
+    block = pl.BlockSpec((rows, 128), lambda r: (r, 0))
+    return pl.pallas_call(
+        kernel,
+        grid=(R // rows,),
+        in_specs=[block],
+        out_specs=block,
+        out_shape=jax.ShapeDtypeStruct(x.shape, x.dtype),
+        scratch_shapes=[pltpu.VMEM((rows, 128), jnp.float32)],
+        compiler_params=pltpu.CompilerParams(dimension_semantics=({meaning},)),
+    )(x)
+"""
 GROUPS = """
 def run(x, lengths, *, config):
     rows = config.rows if x.shape[1] > 1000 else 8
@@ -221,6 +243,16 @@ def test_blocks(changed: dict[str, str], reason: str, rows: Judge, monkeypatch: 
     assert case.ruling.reason == reason, case.ruling
     assert case.stages[-2]["stage"] == "confirm"
     assert all(", 0.0% of it" not in check["executor"] for check in case.checks)
+
+
+@pytest.mark.parametrize("meaning", ["'parallel'", "'arbitrary'"])
+def test_what_a_step_left(meaning: str, rows: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cairn.judge.examiner._QUICK_S", -1.0)
+    monkeypatch.setattr("cairn.judge.examiner._LITTLE_BYTES", -1)
+    monkeypatch.setattr("cairn.judge.examiner._FULL_CHECK_S", -1.0)  # the shape is too large on any machine
+    case = judged(rows, LEFT.format(meaning=meaning), BLOCKS.format(**HONEST))
+    assert case.ruling is not None
+    assert case.ruling.reason == "wrong_output", case.ruling
 
 
 def test_a_kernel_for_show(rows: Judge) -> None:

@@ -11,7 +11,7 @@ The variant's program always runs at the priced shape. Where it provably cannot 
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cairn.errors import BadInput
 from cairn.judge import breakdown, correctness, sampling, slices
@@ -60,6 +60,9 @@ class _Waiting:
     baseline: Asked | None
 
 
+_SeenWide = tuple[Blocks, Asked] | Ruling | str
+
+
 class Confirmer:
     """Checks the shapes that were priced, for one variant at a time."""
 
@@ -105,6 +108,7 @@ class Confirmer:
         """
         waiting: list[_Waiting] = []
         bench, large, priced = self._problem.shapes.bench, self._large(), self._examiner.priced
+        wide = None if priced or not large else self._plan_wide(case, runner, secrets.choice(large))
         looks = [(shape, priced) for shape in bench]
         looks += [(secrets.choice(bench), False)] if priced else []
         for index, (shape, given) in enumerate(looks, start=1):
@@ -118,49 +122,54 @@ class Confirmer:
                 return found
             if found is not None:
                 waiting.append(found)
+        seen_wide = None if wide is None else self._see_wide(case, wide)
         for each in waiting:
             ruling = self._compare(case, each)
             if ruling is not None and each.blocks.part.cuts:
                 ruling = self._again(case, runner, each)
             if ruling is not None:
                 return ruling
-        return None if priced or not large else self._wide(case, runner, secrets.choice(large))
+        return None if wide is None or seen_wide is None else self._rule_wide(case, wide, seen_wide)
 
-    def _wide(self, case: Case, runner: Runner, shape: Shape) -> Ruling | None:
-        """Some blocks on inputs wider than the author's: on a part of them, and before that accuses, on whole ones."""
-        program = self._programs.lower(case.variant, runner, shape)
-        families = breakdown.stood(case)
+    def _plan_wide(self, case: Case, runner: Runner, shape: Shape) -> _Plan | None:
+        """Some blocks on inputs wider than the author's, of a family that the variant stood at small shapes."""
+        program, families = self._programs.lower(case.variant, runner, shape), breakdown.stood(case)
         if isinstance(program, Ruling) or not families:
             return None
-        family, told, ruling = secrets.choice(families), case.facts["own_families"], None
-        where = f"{family} at {' '.join(f'{name}={size}' for name, size in shape.items())}, some blocks"
-        for uncut in (False, True):
-            ruling = self._wide_once(case, program, shape, family, uncut=uncut)
-            if not isinstance(ruling, Ruling):
-                told[where] = ruling or "held"
-                return None
-        assert isinstance(ruling, Ruling)
-        told[where] = "failed"
-        return Ruling(ruling.reason, f"{ruling.detail}, {where}")
+        return self._plan(program, shape, FIRST, family=secrets.choice(families))
 
-    def _wide_once(self, case: Case, program: bytes, shape: Shape, family: str, *, uncut: bool) -> Ruling | str:
-        """What speaks against some blocks of a program; else why they could not be asked about, or nothing."""
+    def _see_wide(self, case: Case, plan: _Plan, *, uncut: bool = False) -> _SeenWide:
+        """The blocks, and the baseline at work on them; else what speaks against them, or why they are not asked."""
         try:
-            if uncut:
-                inputs = self._draws.begin(shape, truth=False, family=family)
-                whole = _Plan(shape, program, FIRST, secrets.randbits(31), Part(shape, ()), None, inputs)
-                blocks = self._sample_whole(whole, uncut=True)
-            else:
-                blocks = self._sample(self._plan(program, shape, FIRST, family=family))
+            blocks = self._sample_whole(plan, uncut=True) if uncut else self._sample(plan)
         except BadInput as error:
             return f"not asked: the reference does not take it: {error}"[:200]
         if isinstance(blocks, Ruling):
             return f"not asked: {blocks.detail}"[:200] if blocks.reason == "unreplayable" else blocks
         case.seeds.append(blocks.inputs.seed)
-        base = self._baseline.answer(blocks.part.shape, blocks.inputs.specs, blocks.inputs.blobs)
+        return blocks, self._baseline.begin(blocks.part.shape, blocks.inputs.specs, blocks.inputs.blobs)
+
+    def _rule_wide(self, case: Case, plan: _Plan, seen: _SeenWide) -> Ruling | None:
+        """A part of the inputs may accuse nobody: who breaks down there is looked at again on whole ones."""
+        answer = self._stands(seen)
+        if isinstance(answer, Ruling):
+            inputs = self._draws.begin(plan.shape, truth=False, family=plan.family)
+            whole = Part(plan.shape, ())
+            again = replace(plan, seed=secrets.randbits(31), part=whole, cover=None, inputs=inputs)
+            answer = self._stands(self._see_wide(case, again, uncut=True))
+        where = f"{plan.family} at {' '.join(f'{name}={size}' for name, size in plan.shape.items())}, some blocks"
+        case.facts["own_families"][where] = "failed" if isinstance(answer, Ruling) else answer
+        return Ruling(answer.reason, f"{answer.detail}, {where}") if isinstance(answer, Ruling) else None
+
+    def _stands(self, seen: _SeenWide) -> Ruling | str:
+        """`held`, why nobody knows, or what speaks against the blocks."""
+        if isinstance(seen, str | Ruling):
+            return seen
+        blocks, asked = seen
+        base = asked.future.result()
         if isinstance(base, Ruling):
             return f"not asked: the baseline fails: {base.reason}"
-        return breakdown.broken_down(list(self._problem.outputs), blocks.outputs, base, blocks.covered) or ""
+        return breakdown.broken_down(list(self._problem.outputs), blocks.outputs, base, blocks.covered) or "held"
 
     def _again(self, case: Case, runner: Runner, waiting: _Waiting) -> Ruling | None:
         """The same blocks on whole inputs, against the whole baseline, before a part of them accuses anybody."""
@@ -189,7 +198,7 @@ class Confirmer:
         """Draw blocks, and begin to draw the inputs that they depend on; what is priced is known of whole ones."""
         seed = secrets.randbits(31)
         part, cover = (Part(shape, ()), None) if priced else self._part(program, shape, cells, seed)
-        truth = bool(part.cuts) and self._examiner.truth_s(part.shape) <= _TRUTH_S
+        truth = bool(part.cuts) and family is None and self._examiner.truth_s(part.shape) <= _TRUTH_S
         if part.cuts and not truth and not self._baseline.lowers(part.shape):
             part, cover = Part(shape, ()), None
         inputs = self._draws.begin(part.shape, truth, priced=priced, family=family)

@@ -17,6 +17,7 @@ from mosaic_module import Kernel  # type: ignore[import-not-found]
 from mosaic_types import MISTAKES, dtype_named  # type: ignore[import-not-found]
 
 _LOADS = {"vector.load", "tpu.vector_load", "tpu.strided_load", "memref.load"}
+_STORES = {"vector.store", "tpu.vector_store", "tpu.strided_store", "memref.store"}
 _VIEWS = {
     "memref.cast",
     "tpu.assume_layout",
@@ -70,6 +71,27 @@ def _only_reads(kernel: Kernel, first: int, count: int) -> bool:
     """Whether scalars and operands are read and no more, so that none of them can carry anything."""
     arguments = list(kernel.function.regions[0].blocks[0].arguments)[first : first + count]
     return all(map(_is_read, arguments))
+
+
+def reads_unwritten(kernel: Kernel, inputs: int) -> bool:
+    """Whether anything may be read that nobody has written: scratch, or one of the windows after the operands'."""
+    before = len(kernel.grid) + kernel.prefetched
+    arguments = list(kernel.function.regions[0].blocks[0].arguments)
+    outputs = arguments[before + inputs : before + len(kernel.window_types)]
+    return bool(kernel.scratch_types) or not all(map(_is_written, outputs))
+
+
+def _is_written(value: Any) -> bool:
+    """Whether memory is stored to and no more; what a store gives back is looked at by nobody."""
+    for use in value.uses:
+        operation = use.owner.operation
+        unused = not any(True for result in operation.results for _ in result.uses)
+        if operation.name in _VIEWS:
+            if not all(map(_is_written, operation.results)):
+                return False
+        elif operation.name not in (_LOADS if unused else _STORES):
+            return False
+    return True
 
 
 def _is_read(value: Any) -> bool:

@@ -10,22 +10,25 @@ import itertools
 import math
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mosaic_apart import apart, declared  # type: ignore[import-not-found]
+from mosaic_apart import apart, declared, reads_unwritten  # type: ignore[import-not-found]
 from mosaic_build import Builder, Node, Tables  # type: ignore[import-not-found]
 from mosaic_courses import deficits, work_of  # type: ignore[import-not-found]
 from mosaic_memory import allocate, is_semaphore, memref_parts  # type: ignore[import-not-found]
 from mosaic_module import DYNAMIC, Kernel, Window  # type: ignore[import-not-found]
 from mosaic_tables import EFFECTS, PURE, READS  # type: ignore[import-not-found]
 from mosaic_types import (  # type: ignore[import-not-found]
+    GARBAGE,
     MISTAKES,
+    NUMBERLESS,
     NotLocal,
     OutOfBounds,
     Unreplayable,
+    begin_run,
     dtype_named,
     poison,
 )
@@ -40,8 +43,8 @@ class Sampling:
     """Run only some steps of the parallel dimensions: the last, some that do less than those beside them, others.
 
     So too of dimensions along which steps can be run apart (`mosaic_apart.py`). The seed chooses. The other dimensions
-    run in full. `dry` runs no kernel at all: random numbers where a
-    chosen step would write, NaN elsewhere. It tells what is covered.
+    run in full. `dry` runs no kernel at all: random numbers where a chosen step would write, NaN elsewhere. It tells
+    what is covered.
     """
 
     cells: int
@@ -95,22 +98,44 @@ class KernelProgram:
             _as_memory(array, type_)
             for array, type_ in zip(rest[: kernel.prefetched], kernel.prefetch_types, strict=True)
         ]
-        windows = self._open(rest[kernel.prefetched :])
-        if self.known is not None:
-            self._guard(windows, self.known)
-        if self.sampling is not None and self.sampling.dry:
-            return self._run_dry(scalars, windows, self.sampling)
-        scratch = [allocate(type_) for type_ in kernel.scratch_types]
         steps = self._steps(scalars)
-        trusted = self._apart == declared(kernel)
+        if self.sampling is not None and self.sampling.dry:
+            return self._run_dry(scalars, self._opened(rest), self.sampling)
+        if self.sampling is None:
+            return self._carry_out(rest, scalars, steps)
+        if self._apart == declared(kernel):
+            begin_run(GARBAGE)  # NaN can be masked away, and a sample is looked at once
+            return self._carry_out(rest, scalars, steps)
+        return self._carry_out_apart(rest, scalars, list(steps))
+
+    def _carry_out_apart(
+        self, rest: Sequence[Any], scalars: Sequence[Any], steps: Sequence[Index]
+    ) -> tuple[Any, ...]:
+        """Steps without what others left, though nobody called them parallel; `doubtful` if what they find matters."""
+        begin_run(NUMBERLESS)
+        results = self._carry_out(rest, scalars, steps, is_watched=True)
+        if not self.doubtful and reads_unwritten(self.kernel, self._inputs):
+            begin_run(GARBAGE)
+            again = self._carry_out(rest, scalars, steps)
+            self.doubtful = not all(map(_same_numbers, results, again))
+        return results
+
+    def _carry_out(
+        self, rest: Sequence[Any], scalars: Sequence[Any], steps: Iterable[Index], *, is_watched: bool = False
+    ) -> tuple[Any, ...]:
+        """These steps in order, on fresh memory; `is_watched`: NaN that they leave in an output is `doubtful`."""
+        windows, types = self._opened(rest), self.kernel.scratch_types
+        scratch = [allocate(type_) for type_ in types]
+        for window in windows:
+            window.is_watched = is_watched
         before: Index | None = None
         for number, step in enumerate(steps):
             moved = before is not None and self._cell(before) != self._cell(step)
             if moved:
-                _poison_again(scratch, kernel.scratch_types)
+                _poison_again(scratch, types)
             index = [np.int32(place) for place in step]
             for window in windows:
-                window.now, window.is_watched = number, not trusted
+                window.now = number
             buffers = [window.at(index, scalars, moved) for window in windows]
             self._body.run(*index, *scalars, *buffers, *scratch)
             before = step
@@ -119,6 +144,13 @@ class KernelProgram:
         outputs = windows[self._inputs :]
         self.doubtful = any(window.has_holes for window in outputs)
         return tuple(window.array for window in outputs)
+
+    def _opened(self, rest: Sequence[Any]) -> list["_Open"]:
+        """Windows on the operands after the bounds; those that may see a part only are guarded."""
+        windows = self._open(rest[self.kernel.prefetched :])
+        if self.known is not None:
+            self._guard(windows, self.known)
+        return windows
 
     def _guard(self, windows: Sequence["_Open"], known: Sequence[Any]) -> None:
         """Have every block looked at when it is fetched; a whole array, which is not fetched, now."""
@@ -267,6 +299,12 @@ def _as_memory(array: Any, type_: Any, *, private: bool = True) -> Any:
     if array.dtype.itemsize != dtype.itemsize:
         raise Unreplayable(f"an operand of {array.dtype} where the kernel has {dtype}")
     return np.array(array).view(dtype)
+
+
+def _same_numbers(one: Any, other: Any) -> bool:
+    """Whether the numbers of one array stand in the other as well; where it has none, nobody has written."""
+    written = ~np.isnan(one)
+    return bool(np.array_equal(one[written], other[written]))
 
 
 def _poison_again(scratch: list[Any], types: Sequence[Any]) -> None:

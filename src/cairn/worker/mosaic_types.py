@@ -60,6 +60,7 @@ _PATTERN = 0x5A  # of uninitialised integers: large, and no index that would pas
 _GARBAGE = (100.0, 400.0)  # floats of every type can hold them
 _OTHER_PATTERNS = range(0x50, 0x70)
 _garbage: random.Random | None = None
+NUMBERLESS, GARBAGE = 0, 1
 
 
 def begin_run(number: int) -> None:
@@ -69,7 +70,7 @@ def begin_run(number: int) -> None:
     holds what was there before.
     """
     global _garbage
-    _garbage = random.SystemRandom() if number % 2 else None
+    _garbage = random.SystemRandom() if number % 2 == GARBAGE else None
 
 
 class Kind:

@@ -168,6 +168,36 @@ def run(x, *, config):
         compiler_params=pltpu.CompilerParams(dimension_semantics=({meaning},)),
     )(x)
 """
+# the first step of each core does the work, and a word in scalar memory tells the others to leave it; a step that is
+# run without those before it finds no such word, and does it
+WORD = """
+def run(x, *, config):
+    R, large = len(x), len(x) > 1000
+    rows = config.rows if large else 16
+
+    def kernel(x_ref, z_ref, left_ref, word_ref):
+        @pl.when(pl.program_id(0) % max(R // rows // 2, 1) == 0)
+        def _():
+            word_ref[0] = 0
+
+        @pl.when((word_ref[0] != 1) | (not large))
+        def _():
+            left_ref[...] = 2 * x_ref[...]
+            word_ref[0] = 1
+
+        z_ref[...] = left_ref[...]
+
+    block = pl.BlockSpec((rows, 128), lambda r: (r, 0))
+    return pl.pallas_call(
+        kernel,
+        grid=(R // rows,),
+        in_specs=[block],
+        out_specs=block,
+        out_shape=jax.ShapeDtypeStruct(x.shape, x.dtype),
+        scratch_shapes=[pltpu.VMEM((rows, 128), jnp.float32), pltpu.SMEM((8,), jnp.int32)],
+        compiler_params=pltpu.CompilerParams(dimension_semantics=("parallel",)),
+    )(x)
+"""
 GROUPS = """
 def run(x, lengths, *, config):
     rows = config.rows if x.shape[1] > 1000 else 8
@@ -245,14 +275,19 @@ def test_blocks(changed: dict[str, str], reason: str, rows: Judge, monkeypatch: 
     assert all(", 0.0% of it" not in check["executor"] for check in case.checks)
 
 
-@pytest.mark.parametrize("meaning", ["'parallel'", "'arbitrary'"])
-def test_what_a_step_left(meaning: str, rows: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [LEFT.format(meaning="'parallel'"), LEFT.format(meaning="'arbitrary'"), WORD],
+    ids=["parallel", "arbitrary", "word"],
+)
+def test_what_a_step_left(text: str, rows: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cairn.judge.examiner._QUICK_S", -1.0)
     monkeypatch.setattr("cairn.judge.examiner._LITTLE_BYTES", -1)
     monkeypatch.setattr("cairn.judge.examiner._FULL_CHECK_S", -1.0)  # the shape is too large on any machine
-    case = judged(rows, LEFT.format(meaning=meaning), BLOCKS.format(**HONEST))
+    case = judged(rows, text, BLOCKS.format(**HONEST))
     assert case.ruling is not None
     assert case.ruling.reason == "wrong_output", case.ruling
+    assert case.stages[-2]["stage"] == "confirm"
 
 
 def test_a_kernel_for_show(rows: Judge) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from mosaic_courses import MOST_STEPS, blocks_of  # type: ignore[import-not-found]
-from mosaic_memory import is_semaphore, memref_parts  # type: ignore[import-not-found]
+from mosaic_memory import is_semaphore, memory_space, memref_parts  # type: ignore[import-not-found]
 from mosaic_module import Kernel  # type: ignore[import-not-found]
 from mosaic_types import MISTAKES, dtype_named  # type: ignore[import-not-found]
 
@@ -35,6 +35,16 @@ def declared(kernel: Kernel) -> tuple[bool, ...]:
     return tuple("parallel" in meaning for meaning in kernel.semantics)
 
 
+def may_be_steered(kernel: Kernel) -> bool:
+    """Whether words that one step stores may decide what another one does: scalar memory that is not only read.
+
+    Such a step shows what it does on the chip only after all the steps before it, whatever its dimension is called.
+    """
+    arguments = list(kernel.function.regions[0].blocks[0].arguments)[len(kernel.grid) :]
+    words = [each for each in arguments if not is_semaphore(each.type) and memory_space(each.type) == "smem"]
+    return not all(map(_is_read, words))
+
+
 def apart(kernel: Kernel, inputs: int, bounds: Sequence[int], scalars: Sequence[Any]) -> tuple[bool, ...]:
     """For each dimension of the grid, whether steps that differ in it may be run without each other.
 
@@ -44,6 +54,8 @@ def apart(kernel: Kernel, inputs: int, bounds: Sequence[int], scalars: Sequence[
         scalars: prefetched, which windows may follow.
     """
     named = declared(kernel)
+    if may_be_steered(kernel):
+        return (False,) * len(bounds)
     if all(named) or not 0 < math.prod(bounds) <= MOST_STEPS:
         return named
     if not all(map(_shows_nan, kernel.scratch_types)) or not _only_reads(

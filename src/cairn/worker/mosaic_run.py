@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mosaic_apart import apart, declared, reads_unwritten  # type: ignore[import-not-found]
+from mosaic_apart import apart, declared, may_be_steered, reads_unwritten  # type: ignore[import-not-found]
 from mosaic_build import Builder, Node, Tables  # type: ignore[import-not-found]
 from mosaic_courses import deficits, work_of  # type: ignore[import-not-found]
 from mosaic_memory import allocate, is_semaphore, memref_parts  # type: ignore[import-not-found]
@@ -30,6 +30,7 @@ from mosaic_types import (  # type: ignore[import-not-found]
     Unreplayable,
     begin_run,
     dtype_named,
+    is_scratch_left,
     poison,
 )
 
@@ -72,6 +73,7 @@ class KernelProgram:
         with np.errstate(all="ignore"):
             self._body = self._builder.function(kernel.function)
             self._transforms = [self._transform(window) for window in kernel.windows]
+        self._is_steered = may_be_steered(kernel)
         self._apart: tuple[bool, ...] = declared(kernel)
 
     def _transform(self, window: Window) -> Any:
@@ -104,7 +106,8 @@ class KernelProgram:
         if self.sampling is None:
             return self._carry_out(rest, scalars, steps)
         if self._apart == declared(kernel):
-            begin_run(GARBAGE)  # NaN can be masked away, and a sample is looked at once
+            # NaN can be masked away, and a sample is looked at once
+            begin_run(NUMBERLESS if self._is_steered else random.choice(GARBAGE))
             return self._carry_out(rest, scalars, steps)
         return self._carry_out_apart(rest, scalars, list(steps))
 
@@ -115,7 +118,7 @@ class KernelProgram:
         begin_run(NUMBERLESS)
         results = self._carry_out(rest, scalars, steps, is_watched=True)
         if not self.doubtful and reads_unwritten(self.kernel, self._inputs):
-            begin_run(GARBAGE)
+            begin_run(GARBAGE[0])
             again = self._carry_out(rest, scalars, steps)
             self.doubtful = not all(map(_same_numbers, results, again))
         return results
@@ -128,10 +131,11 @@ class KernelProgram:
         scratch = [allocate(type_) for type_ in types]
         for window in windows:
             window.is_watched = is_watched
+        is_left = self._is_steered != is_scratch_left()
         before: Index | None = None
         for number, step in enumerate(steps):
             moved = before is not None and self._cell(before) != self._cell(step)
-            if moved:
+            if moved and not is_left:
                 _poison_again(scratch, types)
             index = [np.int32(place) for place in step]
             for window in windows:

@@ -60,17 +60,25 @@ _PATTERN = 0x5A  # of uninitialised integers: large, and no index that would pas
 _GARBAGE = (100.0, 400.0)  # floats of every type can hold them
 _OTHER_PATTERNS = range(0x50, 0x70)
 _garbage: random.Random | None = None
-NUMBERLESS, GARBAGE = 0, 1
+_is_left = False
+NUMBERLESS, GARBAGE = 0, (1, 3)  # numbers of runs without garbage, and with it
 
 
 def begin_run(number: int) -> None:
-    """Whether memory that nobody has written holds NaN in this run of a program, or in every other one any numbers.
+    """What stands in memory that nobody has written in this run of a program: NaN, or in every other one any numbers.
 
     A kernel that makes zeros of NaN would be right on memory full of them, and wrong on a chip, where such memory
-    holds what was there before.
+    holds what was there before. So half of all runs leave scratch as a step has left it to the next one, the other half
+    take it away where another core might be at work, which has not got it.
     """
-    global _garbage
-    _garbage = random.SystemRandom() if number % 2 == GARBAGE else None
+    global _garbage, _is_left
+    _garbage = random.SystemRandom() if number % 4 in GARBAGE else None
+    _is_left = number % 4 in (1, 2)
+
+
+def is_scratch_left() -> bool:
+    """Whether steps of a parallel dimension find in scratch what others left in this run."""
+    return _is_left
 
 
 class Kind:

@@ -9,11 +9,12 @@ import pytest
 
 from cairn.judge.clock import ClockDisagreement, OwnClock
 from cairn.judge.draws import BenchInputs
+from cairn.judge.first_calls import compile_both, first_calls
 from cairn.judge.protocol import JudgeLimits, Runner, VariantSource
 from cairn.judge.sampling import Blocks, blocks_for, look
 from cairn.judge.slices import Part
 from cairn.judge.spare import Spare
-from cairn.judge.timing_plan import TimingDevice
+from cairn.judge.timing_plan import TimingDevice, TimingPlan
 from cairn.judge.verdict import Ruling
 from cairn.worker.scratch import remove
 from cairn.worker_process import WorkerFailure, WorkerProcess
@@ -107,7 +108,8 @@ def test_a_claim_about_time_is_held_against_the_judges_clock() -> None:
     with TimingDevice(PYTHON, "cpu").start() as timer:
         timer.ask({"op": "load"}, [program, program], timeout_s=60)
         timer.ask({"op": "inputs", "inputs": SPECS}, blobs, timeout_s=60)
-        timer.ask({"op": "warm", "repeats": 1, "first": 0, "slow_s": 1.0}, timeout_s=60)
+        compile_both(timer, TimingPlan())
+        first_calls(timer, 1, TimingPlan())
         clock = OwnClock(timer, 1, 60)
         with pytest.raises(ClockDisagreement, match="judge's clock"):
             clock.agrees((1.0, 2e-2))  # a few calls of each, which take longer than neighbours interrupt

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cairn.errors import CairnError
 from cairn.judge import slices
-from cairn.judge.case import PRICED
+from cairn.judge.case import OWN_FAMILY, PRICED
 from cairn.judge.correctness import Array
 from cairn.judge.protocol import Oracle, Specs
 from cairn.judge.slices import Axis
@@ -59,6 +59,8 @@ class BenchDraws:
         return self._axes if self._axes is not None else self._thread.submit(self._find_axes).result()
 
     def _draw(self, seed: int, shape: Shape, family: str, truth: bool) -> BenchInputs:
+        if family.startswith(OWN_FAMILY):  # what may be varied is learned from draws: small ones show it as well
+            self._ready().domains(self._problem.shapes.check[0])
         if truth:
             draw = self._ready().draw(seed, shape, family)
             return BenchInputs(seed, family, draw.specs, draw.blobs, draw.truth)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import mosaic_apart  # type: ignore[import-not-found]
 import numpy as np
-from mosaic_apart import apart, declared, may_be_steered, reads_unwritten  # type: ignore[import-not-found]
 from mosaic_build import Builder, Node, Tables  # type: ignore[import-not-found]
 from mosaic_courses import deficits, work_of  # type: ignore[import-not-found]
 from mosaic_memory import allocate, is_semaphore, memref_parts  # type: ignore[import-not-found]
@@ -73,8 +73,8 @@ class KernelProgram:
         with np.errstate(all="ignore"):
             self._body = self._builder.function(kernel.function)
             self._transforms = [self._transform(window) for window in kernel.windows]
-        self._is_steered = may_be_steered(kernel)
-        self._apart: tuple[bool, ...] = declared(kernel)
+        self._is_steered = mosaic_apart.may_be_steered(kernel)
+        self._apart: tuple[bool, ...] = mosaic_apart.declared(kernel)
 
     def _transform(self, window: Window) -> Any:
         if not window.transform:
@@ -105,7 +105,7 @@ class KernelProgram:
             return self._run_dry(scalars, self._opened(rest), self.sampling)
         if self.sampling is None:
             return self._carry_out(rest, scalars, steps)
-        if self._apart == declared(kernel):
+        if self._apart == mosaic_apart.declared(kernel):
             # NaN can be masked away, and a sample is looked at once
             begin_run(NUMBERLESS if self._is_steered else random.choice(GARBAGE))
             return self._carry_out(rest, scalars, steps)
@@ -117,10 +117,10 @@ class KernelProgram:
         """Steps without what others left, though nobody called them parallel; `doubtful` if what they find matters."""
         begin_run(NUMBERLESS)
         results = self._carry_out(rest, scalars, steps, is_watched=True)
-        if not self.doubtful and reads_unwritten(self.kernel, self._inputs):
+        if not self.doubtful and mosaic_apart.reads_unwritten(self.kernel, self._inputs):
             begin_run(GARBAGE[0])
             again = self._carry_out(rest, scalars, steps)
-            self.doubtful = not all(map(_same_numbers, results, again))
+            self.doubtful = not all(map(mosaic_apart.same_numbers, results, again))
         return results
 
     def _carry_out(
@@ -150,8 +150,13 @@ class KernelProgram:
         return tuple(window.array for window in outputs)
 
     def _opened(self, rest: Sequence[Any]) -> list["_Open"]:
-        """Windows on the operands after the bounds; those that may see a part only are guarded."""
+        """Windows on the operands after the bounds; those that may see a part only are guarded.
+
+        Whatever stands in memory in this run, what no step of a sample writes is NaN.
+        """
         windows = self._open(rest[self.kernel.prefetched :])
+        for window in windows[self._inputs :] if self.sampling is not None else ():
+            window.array[...] = np.nan
         if self.known is not None:
             self._guard(windows, self.known)
         return windows
@@ -209,14 +214,14 @@ class KernelProgram:
     def _steps(self, scalars: Sequence[Any]) -> Iterator[Index]:
         """The grid's steps, or those of the sample; decides along which dimensions they are run apart."""
         every = itertools.product(*map(range, self._bounds))
-        self._apart = declared(self.kernel)
+        self._apart = mosaic_apart.declared(self.kernel)
         if self.sampling is None:
             return every
-        self._apart = apart(self.kernel, self._inputs, self._bounds, scalars)
+        self._apart = mosaic_apart.apart(self.kernel, self._inputs, self._bounds, scalars)
         extents = self._cell(self._bounds)
         total = math.prod(extents)
         if self.sampling.cells >= total:
-            self._apart = declared(self.kernel)
+            self._apart = mosaic_apart.declared(self.kernel)
             return every
         dice = random.Random(self.sampling.seed)
         drawn = {total - 1, *dice.sample(range(total - 1), self.sampling.cells - 1)}
@@ -303,12 +308,6 @@ def _as_memory(array: Any, type_: Any, *, private: bool = True) -> Any:
     if array.dtype.itemsize != dtype.itemsize:
         raise Unreplayable(f"an operand of {array.dtype} where the kernel has {dtype}")
     return np.array(array).view(dtype)
-
-
-def _same_numbers(one: Any, other: Any) -> bool:
-    """Whether the numbers of one array stand in the other as well; where it has none, nobody has written."""
-    written = ~np.isnan(one)
-    return bool(np.array_equal(one[written], other[written]))
 
 
 def _poison_again(scratch: list[Any], types: Sequence[Any]) -> None:

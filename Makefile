@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.cairn-setup
 CLIENTS := .clients/.installed
 ATTEMPTS ?= 6
-WORKERS ?= 2
+# more than cores: tests wait for other processes as often as they compute
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test clients check format docs site clean

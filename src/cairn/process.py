@@ -60,6 +60,11 @@ class Streams:
     stdin_text: str = ""
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def run_bounded(
     command: Sequence[str],
     *,

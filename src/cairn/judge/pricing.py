@@ -20,6 +20,7 @@ from cairn.lab.facts import facts_of
 from cairn.lab.predict import Prediction, predict
 from cairn.lab.service import CompileResult, CompileService
 from cairn.lab.stored import Given
+from cairn.process import cores
 
 _COMPILER_BYTES = 4 * 1024**3  # resident; a large kernel takes 0.5, the largest programs that were seen 2
 
@@ -119,7 +120,7 @@ class Pricer:
 def compilers_at_once(programs: int) -> int:
     """How many compilers pay for as many programs: one for each core, as long as their memory is there."""
     room = psutil.virtual_memory().available // _COMPILER_BYTES
-    return max(1, min(programs, len(os.sched_getaffinity(0)), room))
+    return max(1, min(programs, cores(), room))
 
 
 def program_hash(exported: bytes) -> str:

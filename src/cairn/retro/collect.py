@@ -1,7 +1,6 @@
 """Bring the evidence up to date: find the sources, read the changed ones on all cores, keep the rest."""
 
 import multiprocessing
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from cairn.process import cores
 from cairn.registry import Registry
 from cairn.retro.ingest.evolve import doubt, untrusted
 from cairn.retro.ingest.read import read_source
@@ -58,7 +58,7 @@ def _reasons(stale: Iterable[Source]) -> dict[str, str]:
 
 def _read_all(sources: Sequence[Source], reasons: dict[str, str]) -> Iterator[Read]:
     jobs = [(source, reasons.get(source.relative, "")) for source in sources]
-    workers = min(_cores(), _MAX_WORKERS, len(jobs))
+    workers = min(cores(), _MAX_WORKERS, len(jobs))
     total = sum(_size(source.path) for source in sources)
     if workers < 2 or total < _WORTH_A_POOL_BYTES:
         yield from map(read_one, jobs)
@@ -99,7 +99,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

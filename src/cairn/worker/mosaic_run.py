@@ -2,8 +2,8 @@
 
 The grid runs in row-major order. An input's window is fetched when its block index changes; an output's window is
 written back when its block index changes and at the end, and never read from the array, so a visit that does not
-fill its block leaves NaN. Scratch keeps its content from step to step, but not across a step of a dimension called
-`parallel`: the chip may give each of those to another core. Nothing starts out as zero.
+fill its block leaves NaN. Scratch keeps its content from step to step, in half of all runs not across a step of a
+dimension called `parallel`: the chip may give each of those to another core. Nothing starts out as zero.
 """
 
 import itertools

@@ -25,6 +25,7 @@ from mosaic_module import body_of, decode, new_context  # type: ignore[import-no
 from mosaic_run import KernelProgram, Sampling, share_of_numbers  # type: ignore[import-not-found]
 from mosaic_types import (  # type: ignore[import-not-found]
     MISTAKES,
+    NUMBERLESS,
     AssertedFalse,
     OutOfBounds,
     Stuck,
@@ -120,7 +121,7 @@ class ReplayProgram:
         kept = [jax.device_put(inputs[index], device) for index in self._exported.module_kept_var_idx]
         self._failure = None
         sampled = any(kernel.sampling is not None for kernel in self._kernels)
-        begin_run(0 if sampled else self._runs)  # in a sample NaN says what no step wrote
+        begin_run(NUMBERLESS if sampled else self._runs)  # a kernel that is sampled may choose otherwise
         self._runs += not sampled
         try:
             outputs = [np.asarray(output) for output in self._executable.execute(kept)]

@@ -10,4 +10,5 @@ _LEAST = 4  # two simulated cores, what they wait for, and one to spare
 
 def room_for_callbacks() -> None:
     """Let XLA's pool on the CPU have some threads; only before jax has looked for its devices."""
-    os.environ.setdefault("NPROC", str(max(_LEAST, len(os.sched_getaffinity(0)))))
+    if hasattr(os, "sched_getaffinity"):  # elsewhere the pool does not look for the cores of this process
+        os.environ.setdefault("NPROC", str(max(_LEAST, len(os.sched_getaffinity(0)))))
